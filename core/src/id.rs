@@ -64,7 +64,9 @@ fn is_currency(text: &str) -> bool {
     let bytes = text.as_bytes();
     (2..=24).contains(&bytes.len())
         && bytes[0].is_ascii_uppercase()
-        && bytes.iter().all(|&byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || matches!(byte, b'\'' | b'.' | b'_' | b'-'))
+        && bytes.iter().all(|&byte| {
+            byte.is_ascii_uppercase() || byte.is_ascii_digit() || matches!(byte, b'\'' | b'.' | b'_' | b'-')
+        })
         && bytes.last().is_some_and(|&byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
 }
 

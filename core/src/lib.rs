@@ -1,3 +1,17 @@
-pub mod money;
+//! Partita's accounting core: money, charts of accounts, entries, documents, and the posting rules.
+//!
+//! Pure: no I/O, no clock, no randomness, no hash-map order, no floats, no JSON, no RocksDB. All that comes
+//! from outside is stamped into a [`decision::Command`]; [`execute::execute`] is the only place where state changes.
+
+pub mod account;
+pub mod chain;
+pub mod currency;
+pub mod decision;
+pub mod document;
+pub mod entry;
 pub mod id;
+pub mod money;
+pub mod operation;
+pub mod rejection;
+pub mod state;
 pub mod time;

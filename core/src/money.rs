@@ -83,10 +83,8 @@ impl WrittenAmount {
         if fraction.len() > MAX_FRACTION_DIGITS {
             return Err(AmountError::TooFine);
         }
-        let mantissa = integer
-            .bytes()
-            .chain(fraction.bytes())
-            .fold(0u128, |value, digit| value * 10 + u128::from(digit - b'0'));
+        let mantissa =
+            integer.bytes().chain(fraction.bytes()).fold(0u128, |value, digit| value * 10 + u128::from(digit - b'0'));
         let scale = u8::try_from(fraction.len()).expect("at most 20 fraction digits");
         Ok(Self { mantissa, scale })
     }

@@ -50,7 +50,8 @@ impl Date {
         if !shape {
             return None;
         }
-        let date = civil::Date::new(text[0..4].parse().ok()?, text[5..7].parse().ok()?, text[8..10].parse().ok()?).ok()?;
+        let date =
+            civil::Date::new(text[0..4].parse().ok()?, text[5..7].parse().ok()?, text[8..10].parse().ok()?).ok()?;
         Self::from_civil(date)
     }
 

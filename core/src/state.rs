@@ -1,0 +1,171 @@
+//! The tables that the posting rules read and write, as a trait: storage keeps them over RocksDB, tests in maps.
+//!
+//! Reads return what the last write left. There is no I/O error here: a table that cannot be read stops the node.
+
+use std::sync::Arc;
+
+use crate::account::{Account, Book};
+use crate::chain::Chain;
+use crate::currency::Currency;
+use crate::document::{Charge, Hold, Payment, Refund};
+use crate::entry::Entry;
+use crate::id::{
+    AccountCode, AccountId, BookCode, BookId, CurrencyCode, CurrencyId, DocumentId, EntryNumber, Fingerprint, Item,
+    Key, Party, Position, Role,
+};
+use crate::time::{Date, Timestamp};
+
+/// Cumulative debits and credits in minor units, posted and pending.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    pub debits: i128,
+    pub credits: i128,
+    pub pending_debits: i128,
+    pub pending_credits: i128,
+}
+
+/// (account, currency): the control balance, the sum of its subaccounts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ControlKey {
+    pub book: BookId,
+    pub account: AccountId,
+    pub currency: CurrencyId,
+}
+
+/// (account, party, currency): the finest balance of accounts without items; every posting belongs to one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SubaccountKey {
+    pub book: BookId,
+    pub account: AccountId,
+    pub party: Option<Party>,
+    pub currency: CurrencyId,
+}
+
+/// (account, party, item, currency).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ItemKey {
+    pub book: BookId,
+    pub account: AccountId,
+    pub party: Option<Party>,
+    pub item: Item,
+    pub currency: CurrencyId,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Subaccount {
+    pub sums: Sums,
+    pub chain: Chain,
+    /// The greatest effective date of its postings; `None` before the first.
+    pub greatest_date: Option<Date>,
+}
+
+/// (account, currency, date): what was posted with that effective date.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MovementKey {
+    pub control: ControlKey,
+    pub date: Date,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Movement {
+    pub debits: i128,
+    pub credits: i128,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyRecord {
+    pub position: Position,
+    pub fingerprint: Fingerprint,
+}
+
+/// Where an entry stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EntryRecord {
+    pub position: Position,
+    /// Which entry of that decision, from 0.
+    pub index: u32,
+    pub reversed_by: Option<EntryNumber>,
+}
+
+/// A book's counters and running totals.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BookTotals {
+    pub last_entry: EntryNumber,
+    pub last_account: AccountId,
+    pub registered_currencies: u16,
+    /// Per currency, sorted: all debits and all credits ever posted. They are equal (invariant 2).
+    pub sums: Vec<(CurrencyId, Movement)>,
+}
+
+/// Where the state machine stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    pub position: Position,
+    /// The last decision's `recorded_at`.
+    pub time: Timestamp,
+    pub last_book: BookId,
+}
+
+/// What expires: ordered by instant, then book, holds before payments, id.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Expiry {
+    pub at: Timestamp,
+    pub book: BookId,
+    pub what: Expiring,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Expiring {
+    Hold(DocumentId),
+    Payment(DocumentId),
+}
+
+/// The state as rules read it.
+pub trait Read {
+    fn head(&self) -> Head;
+    fn book(&self, id: BookId) -> Option<Arc<Book>>;
+    fn book_by_code(&self, code: &BookCode) -> Option<Arc<Book>>;
+    fn totals(&self, book: BookId) -> BookTotals;
+    /// Registered in this book; ISO 4217 is not asked here.
+    fn currency(&self, book: BookId, code: &CurrencyCode) -> Option<Currency>;
+    fn currency_by_id(&self, book: BookId, id: CurrencyId) -> Option<Currency>;
+    fn account(&self, book: BookId, id: AccountId) -> Option<Arc<Account>>;
+    fn account_by_code(&self, book: BookId, code: &AccountCode) -> Option<Arc<Account>>;
+    /// The first opened account of the role that is not closed.
+    fn account_by_role(&self, book: BookId, role: &Role) -> Option<Arc<Account>>;
+    fn key(&self, scope: BookId, key: &Key) -> Option<KeyRecord>;
+    fn control(&self, key: &ControlKey) -> Sums;
+    fn subaccount(&self, key: &SubaccountKey) -> Subaccount;
+    fn item(&self, key: &ItemKey) -> Sums;
+    fn movement(&self, key: &MovementKey) -> Movement;
+    fn entry_record(&self, book: BookId, number: EntryNumber) -> Option<EntryRecord>;
+    /// From the journal.
+    fn entry(&self, book: BookId, number: EntryNumber) -> Option<Entry>;
+    fn hold(&self, book: BookId, id: &DocumentId) -> Option<Hold>;
+    fn charge(&self, book: BookId, id: &DocumentId) -> Option<Charge>;
+    fn payment(&self, book: BookId, id: &DocumentId) -> Option<Payment>;
+    fn refund(&self, book: BookId, id: &DocumentId) -> Option<Refund>;
+    /// The first thing that is due at `now` or before.
+    fn due(&self, now: Timestamp) -> Option<Expiry>;
+}
+
+/// The state as [`crate::execute`] writes it. Every put replaces the whole record.
+pub trait Write: Read {
+    fn put_head(&mut self, head: Head);
+    fn put_book(&mut self, book: Book);
+    fn put_totals(&mut self, book: BookId, totals: BookTotals);
+    fn put_currency(&mut self, book: BookId, currency: Currency);
+    fn put_account(&mut self, book: BookId, account: Account);
+    fn put_key(&mut self, scope: BookId, key: Key, record: KeyRecord);
+    fn put_control(&mut self, key: ControlKey, sums: Sums);
+    fn put_subaccount(&mut self, key: SubaccountKey, subaccount: Subaccount);
+    fn put_item(&mut self, key: ItemKey, sums: Sums);
+    fn put_movement(&mut self, key: MovementKey, movement: Movement);
+    fn put_entry_record(&mut self, book: BookId, number: EntryNumber, record: EntryRecord);
+    fn put_hold(&mut self, book: BookId, hold: Hold);
+    fn put_charge(&mut self, book: BookId, charge: Charge);
+    fn put_payment(&mut self, book: BookId, payment: Payment);
+    fn put_refund(&mut self, book: BookId, refund: Refund);
+    fn put_expiry(&mut self, expiry: Expiry);
+    fn remove_expiry(&mut self, expiry: &Expiry);
+}
