@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# Installs what building Partita needs and this machine lacks: a C++ compiler, make, pkg-config and libclang (for
+# RocksDB and its bindings). Does nothing when all is there. Rust's toolchain is not installed here, only looked for.
+# --check says what is missing and installs nothing.
+set -euo pipefail
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# bindgen loads libclang.so at run time and needs clang's own headers (stddef.h) beside it.
+have_libclang() {
+    if [ -n "${LIBCLANG_PATH:-}" ]; then return 0; fi
+    local library headers
+    for library in /usr/lib/llvm-*/lib/libclang*.so* /usr/lib*/libclang*.so* /usr/lib/*-linux-gnu/libclang*.so* \
+        /usr/local/lib/libclang*.so*; do
+        [ -e "$library" ] || continue
+        for headers in /usr/lib/llvm-*/lib/clang/*/include/stddef.h /usr/lib*/clang/*/include/stddef.h \
+            /usr/local/lib/clang/*/include/stddef.h; do
+            if [ -e "$headers" ]; then return 0; fi
+        done
+    done
+    return 1
+}
+
+missing_packages() {
+    have "${CXX:-c++}" || echo g++
+    have make || echo make
+    have pkg-config || echo pkg-config
+    have_libclang || echo libclang-dev
+}
+
+check_rust() {
+    if ! have cargo || ! have rustc; then
+        die "cargo was not found. Install Rust's toolchain (https://rustup.rs), open a new shell and run this again."
+    fi
+    # rustup may have only its proxies and no toolchain: ask, rather than trust the file's existence.
+    local wanted found
+    found=$(rustc --version | awk '{print $2}') || die "rustc is there but does not run (no default toolchain?)"
+    wanted=$(awk -F'"' '/^rust-version *=/ {print $2; exit}' "$(dirname "$0")/../Cargo.toml")
+    if [ "$(printf '%s\n%s\n' "$wanted" "${found%%-*}" | sort -V | head -n 1)" != "$wanted" ]; then
+        die "Rust $found is too old: $wanted or later is needed (rustup update)."
+    fi
+}
+
+# Prints the words to put before a command that needs root.
+root_prefix() {
+    if [ "$(id -u)" -eq 0 ]; then
+        echo env
+    elif have sudo && [ -t 0 ]; then
+        echo sudo
+    elif have sudo && sudo -n true 2>/dev/null; then
+        echo sudo -n
+    else
+        return 1
+    fi
+}
+
+install_packages() {
+    local packages=("$@") as_root
+    have apt-get || die "please install with your package manager: ${packages[*]} (no apt-get here to do it)"
+    as_root=$(root_prefix) \
+        || die "please run as root: apt-get install ${packages[*]} (neither root nor sudo without a password here)"
+    # shellcheck disable=SC2206  # the prefix is one or two plain words
+    local apt=($as_root env DEBIAN_FRONTEND=noninteractive apt-get)
+    local install=(install -y --no-install-recommends "${packages[@]}")
+    say "installing ${packages[*]}"
+    # A fresh image has no package lists, an old one has stale ones: fetch them only when needed.
+    if ! "${apt[@]}" "${install[@]}" </dev/null >&2; then
+        say "fetching the package lists first"
+        "${apt[@]}" update </dev/null >&2 || die "apt-get update failed: is the network there?"
+        "${apt[@]}" "${install[@]}" </dev/null >&2 || die "apt-get could not install ${packages[*]}"
+    fi
+}
+
+check_rust
+mapfile -t missing < <(missing_packages)
+if [ "${#missing[@]}" -eq 0 ]; then exit 0; fi
+if [ "${1:-}" = --check ]; then die "missing: ${missing[*]}"; fi
+install_packages "${missing[@]}"
+mapfile -t missing < <(missing_packages)
+if [ "${#missing[@]}" -ne 0 ]; then die "still missing after the installation: ${missing[*]}"; fi
