@@ -95,9 +95,8 @@ rocksdb_ready() {
         archive=$(rocksdb_compile) || die "RocksDB did not compile (see above)"
         if ! rocksdb_keep "$archive" "$entry" "$recipe"; then
             note "could not write $entry: RocksDB stays in this clone only"
-            return 0
+            entry=$(dirname "$archive")
         fi
-        note "kept in $entry"
     fi
     export ROCKSDB_LIB_DIR=$entry ROCKSDB_STATIC=1
 }

@@ -1,0 +1,37 @@
+# The newcomer's two commands are `make demo` and `make test`; `make help` lists the rest.
+# Everything is built with the release profile, so that RocksDB and the dependencies are compiled once.
+
+.PHONY: help demo test lint fmt build bench verify setup deny
+
+help: ## List the targets
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Install the system packages that the build needs, where missing
+	@scripts/setup.sh
+
+build: setup ## Build the partita binary (target/release/partita)
+	@scripts/cargo.sh build --locked --release --bin partita
+
+demo: setup ## A node, 69,659 real purchases, a trial balance (ONCE=1: check and stop; PORT=, DATA=)
+	@scripts/demo.sh
+
+test: setup ## Formatting, every test, licences and sources of the dependencies
+	@scripts/cargo.sh fmt --all --check
+	@scripts/cargo.sh test --locked --release --workspace
+	@scripts/deny.sh
+
+lint: setup ## Clippy over everything (a build of its own beside the tests')
+	@scripts/cargo.sh clippy --locked --release --workspace --all-targets
+
+fmt: ## Format the code
+	@scripts/cargo.sh fmt --all
+
+deny: ## Licences, sources and known advisories of the dependencies
+	@scripts/deny.sh
+
+bench: setup ## Measure throughput and latency through HTTP, with real fsyncs
+	@scripts/bench.sh $(BENCH_ARGS)
+
+verify: build ## Recompute everything from the journal of a stopped node: make verify DATA=dir
+	@test -n "$(DATA)" || { echo "say which directory: make verify DATA=dir" >&2; exit 2; }
+	@$${CARGO_TARGET_DIR:-target}/release/partita verify --data "$(DATA)"

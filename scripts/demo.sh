@@ -1,0 +1,179 @@
+#!/usr/bin/env bash
+# One node on an empty directory, a book with the `saas` chart, the CDNOW purchases over HTTP, and the trial balance.
+# Leaves the server running until interrupted. From the environment:
+#   ONCE=1   check the totals exactly, stop the server, exit 0 only if all of it was right
+#   PORT=N   listen there (default: the first free one from 7420)
+#   DATA=DIR keep the data there (must be empty or absent; default: a temporary directory, removed at the end)
+set -euo pipefail
+# shellcheck source=scripts/env.sh
+. "$(dirname "$0")/env.sh"
+
+AS_OF=1998-06-30
+READY_SECONDS=60
+STOP_SECONDS=60
+server=
+temporary=
+
+cd "$ROOT"
+binary=${CARGO_TARGET_DIR:-target}/release/partita
+
+port_answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+choose_port() {
+    local port
+    if [ -n "${PORT:-}" ]; then
+        if port_answers "$PORT"; then die "port $PORT is taken: choose another with PORT=…"; fi
+        echo "$PORT"
+        return
+    fi
+    for port in {7420..7450}; do
+        if ! port_answers "$port"; then echo "$port"; return; fi
+    done
+    die "no free port from 7420 to 7450: choose one with PORT=…"
+}
+
+# The status line of GET PATH, without needing curl on a fresh machine.
+status_of() {
+    (
+        exec 3<>"/dev/tcp/127.0.0.1/$port"
+        printf 'GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n' "$1" >&3
+        IFS=' ' read -r -t 5 _ status _ <&3
+        printf '%s\n' "$status"
+    ) 2>/dev/null
+}
+
+wait_until_ready() {
+    local deadline=$((SECONDS + READY_SECONDS))
+    while [ "$(status_of /readyz)" != 200 ]; do
+        kill -0 "$server" 2>/dev/null || die "the server stopped before it was ready (its log: $log)"
+        [ "$SECONDS" -lt "$deadline" ] || die "the server was not ready within $READY_SECONDS seconds (its log: $log)"
+        sleep 0.1
+    done
+}
+
+# Asks the server to finish and waits for it; fails when it does not end by itself, or ends badly.
+stop_server() {
+    local deadline=$((SECONDS + STOP_SECONDS)) code=0
+    kill -TERM "$server" 2>/dev/null || true
+    while kill -0 "$server" 2>/dev/null; do
+        if [ "$SECONDS" -ge "$deadline" ]; then
+            note "the server did not stop within $STOP_SECONDS seconds of SIGTERM: killing it"
+            kill -KILL "$server" 2>/dev/null || true
+            wait "$server" 2>/dev/null || true
+            server=
+            return 1
+        fi
+        sleep 0.1
+    done
+    wait "$server" || code=$?
+    server=
+    [ "$code" -eq 0 ] || note "the server ended with exit code $code (its log: $log)"
+    return "$code"
+}
+
+clean_up() {
+    local code=$?
+    trap - EXIT
+    # The server is outside the terminal's process group: a second Ctrl-C must not leave it behind.
+    trap '' INT TERM
+    if [ -n "$server" ]; then stop_server || code=1; fi
+    if [ -n "$temporary" ]; then
+        # What went wrong is in the log: keep it then. 130 and 143 are the reader's own end of the demo.
+        case $code in
+        0 | 130 | 143) rm -rf "$temporary" ;;
+        *) note "kept for a look: $temporary" ;;
+        esac
+    fi
+    exit "$code"
+}
+
+# Reads the trial balance as CSV and compares it with what the purchases must give: account, then debit less credit.
+check_totals() {
+    "$binary" trial-balance --url "$url" --book demo --as-of "$AS_OF" --format csv | awk '
+        function cell(name) { return fields[column[name]] }
+        # RFC 4180: a quoted cell may hold commas and doubled quotes.
+        function split_csv(line,    i, c, n, quoted, text) {
+            delete fields; n = 1; text = ""; quoted = 0
+            for (i = 1; i <= length(line); i++) {
+                c = substr(line, i, 1)
+                if (c == "\"") {
+                    if (quoted && substr(line, i + 1, 1) == "\"") { text = text c; i++ } else quoted = !quoted
+                } else if (c == "," && !quoted) { fields[n++] = text; text = "" } else text = text c
+            }
+            fields[n] = text
+            return n
+        }
+        function amount(text) { return text == "" ? "0.00" : text }
+        BEGIN {
+            want["assets:processor-clearing"] = "2500315.63 0.00"
+            want["assets:receivable"] = "0.00 0.00"
+            want["liabilities:unapplied-cash"] = "0.00 0.00"
+            want["revenue:sales"] = "0.00 2500315.63"
+        }
+        { sub(/\r$/, "") }
+        NR == 1 { n = split_csv($0); for (i = 1; i <= n; i++) column[fields[i]] = i; next }
+        {
+            split_csv($0)
+            account = cell("account")
+            # A totals row, where there is one, names no account.
+            if (account !~ /:/) next
+            got = amount(cell("debit")) " " amount(cell("credit"))
+            seen[account] = 1
+            if (!(account in want)) { print "demo: unexpected row: " account " " got; bad = 1 }
+            else if (got != want[account] || cell("currency") != "USD") {
+                print "demo: " account ": debit and credit are " got " " cell("currency") ", not " want[account] " USD"; bad = 1
+            }
+        }
+        END {
+            for (account in want) if (!(account in seen)) {
+                print "demo: no row for " account; bad = 1
+            }
+            exit bad
+        }' >&2
+}
+
+if [ -n "${DATA:-}" ]; then
+    data=$DATA
+    mkdir -p "$data"
+    if [ -n "$(ls -A "$data")" ]; then die "$data is not empty: the demo starts from nothing"; fi
+    log=$data.log
+else
+    temporary=$(mktemp -d "${TMPDIR:-/tmp}/partita-demo.XXXXXX")
+    data=$temporary/data
+    log=$temporary/server.log
+fi
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+scripts/cargo.sh build --locked --release --bin partita
+port=$(choose_port)
+url=http://127.0.0.1:$port
+# Out of the terminal's process group, so that Ctrl-C reaches this script first and the server is asked in order.
+set -m
+"$binary" serve --data "$data" --listen "127.0.0.1:$port" >"$log" 2>&1 </dev/null &
+server=$!
+set +m
+wait_until_ready
+
+started=$SECONDS
+"$binary" import examples/cdnow.csv --url "$url" --book demo --create-book
+printf '\nThe whole import took %s s. Trial balance as of %s:\n\n' "$((SECONDS - started))" "$AS_OF"
+"$binary" trial-balance --url "$url" --book demo --as-of "$AS_OF"
+
+if [ -n "${ONCE:-}" ] && [ "$ONCE" != 0 ]; then
+    check_totals || die "the totals are wrong"
+    stop_server || die "the server did not end well"
+    printf '\nThe totals are right.\n'
+    exit 0
+fi
+
+cat <<EOF
+
+The server listens on $url (data: $data, log: $log).
+Go on, for example:
+  curl $url/v1/books/demo/accounts/assets:receivable/balance
+  curl $url/v1/books/demo/charges/${EXAMPLE_CHARGE:-row-1}
+Ctrl-C stops it.
+EOF
+wait "$server" || die "the server ended by itself (its log: $log)"
