@@ -19,17 +19,18 @@ find_deny() {
     # Little optimisation and no debug information: it runs for a second and would compile for ten minutes. From the
     # root directory, so that this workspace's flags do not apply to it.
     (cd / && CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_DEV_OPT_LEVEL=0 CARGO_TARGET_DIR="$ROOT/target/tools" \
-        nice -n 10 cargo install cargo-deny --version "=$VERSION" --locked --debug --root "$home") </dev/null \
+        nice -n 19 cargo install cargo-deny --version "=$VERSION" --locked --debug --root "$home") </dev/null \
         || die "cargo-deny $VERSION could not be installed"
     rm -rf "$ROOT/target/tools"
 }
 
 cd "$ROOT"
 find_deny
-"$deny" --all-features check --hide-inclusion-graph bans licenses sources
+# Duplicate versions are warnings: `cargo deny check bans` shows them.
+"$deny" --log-level error --all-features check --hide-inclusion-graph bans licenses sources
 
 if timeout "$FETCH_SECONDS" "$deny" fetch db >/dev/null 2>&1 </dev/null; then
-    "$deny" --all-features check --hide-inclusion-graph --disable-fetch advisories
+    "$deny" --log-level error --all-features check --hide-inclusion-graph --disable-fetch advisories
 elif [ "${DENY_ADVISORIES:-}" = required ]; then
     die "the advisory database could not be fetched, and DENY_ADVISORIES=required"
 else
