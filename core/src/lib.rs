@@ -14,4 +14,5 @@ pub mod money;
 pub mod operation;
 pub mod rejection;
 pub mod state;
+pub mod tax;
 pub mod time;

@@ -150,15 +150,24 @@ impl fmt::Display for Formatted {
 /// The product has 256 bits, so that no intermediate overflows.
 #[must_use]
 pub fn mul_div_half_up(a: i128, b: i128, c: i128) -> Option<i128> {
-    assert!(a >= 0 && b >= 0 && c > 0, "mul_div_half_up takes non-negative amounts and a positive divisor");
+    let (quotient, remainder) = mul_div(a, b, c)?;
+    // remainder * 2 >= c without overflow
+    if remainder >= c - remainder { quotient.checked_add(1) } else { Some(quotient) }
+}
+
+/// `a * b / c` rounded down, with its remainder; `None` on overflow of the result.
+///
+/// # Panics
+/// Unless `a` and `b` are zero or above and `c` is above zero.
+#[must_use]
+pub fn mul_div(a: i128, b: i128, c: i128) -> Option<(i128, i128)> {
+    assert!(a >= 0 && b >= 0 && c > 0, "mul_div takes non-negative amounts and a positive divisor");
     let (a, b, c) = (a.unsigned_abs(), b.unsigned_abs(), c.unsigned_abs());
     let (quotient, remainder) = match a.checked_mul(b) {
         Some(product) => (product / c, product % c),
         None => div_wide(mul_wide(a, b), c)?,
     };
-    // remainder * 2 >= c without overflow
-    let rounded = if remainder >= c - remainder { quotient.checked_add(1)? } else { quotient };
-    i128::try_from(rounded).ok()
+    Some((i128::try_from(quotient).ok()?, i128::try_from(remainder).expect("a remainder is below its divisor")))
 }
 
 /// The functional value of a foreign amount: `minor * rate`, moved from one currency's decimals to the other's, half up.

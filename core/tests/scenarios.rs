@@ -1,0 +1,3 @@
+//! Text scenarios: see `support/`.
+
+mod support;

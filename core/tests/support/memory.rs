@@ -1,0 +1,223 @@
+//! The whole state in maps, with the journal as a list of decisions: what storage keeps over RocksDB, without storage.
+//!
+//! It shares nothing with storage's working set on purpose. Clones are snapshots, so that a test can compare
+//! the state before and after a refusal.
+
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use partita_core::account::{Account, Book};
+use partita_core::currency::Currency;
+use partita_core::decision::{Decision, Outcome};
+use partita_core::document::{Charge, Hold, Payment, Refund};
+use partita_core::entry::Entry;
+use partita_core::id::{
+    AccountCode, AccountId, BookCode, BookId, CurrencyCode, CurrencyId, DocumentId, EntryNumber, Key, Position, Role,
+};
+use partita_core::state::{
+    BookTotals, ControlKey, EntryRecord, Expiry, Head, ItemKey, KeyRecord, Movement, MovementKey, Read, Subaccount,
+    SubaccountKey, Sums, Write,
+};
+use partita_core::time::Timestamp;
+
+/// Every table of [`Read`], by its key, and the journal.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Memory {
+    pub head: Head,
+    pub books: BTreeMap<BookId, Arc<Book>>,
+    pub totals: BTreeMap<BookId, BookTotals>,
+    pub currencies: BTreeMap<(BookId, CurrencyId), Currency>,
+    pub accounts: BTreeMap<(BookId, AccountId), Arc<Account>>,
+    pub keys: BTreeMap<(BookId, Key), KeyRecord>,
+    pub controls: BTreeMap<ControlKey, Sums>,
+    pub subaccounts: BTreeMap<SubaccountKey, Subaccount>,
+    pub items: BTreeMap<ItemKey, Sums>,
+    pub movements: BTreeMap<MovementKey, Movement>,
+    pub entry_records: BTreeMap<(BookId, EntryNumber), EntryRecord>,
+    pub holds: BTreeMap<(BookId, DocumentId), Hold>,
+    pub charges: BTreeMap<(BookId, DocumentId), Charge>,
+    pub payments: BTreeMap<(BookId, DocumentId), Payment>,
+    pub refunds: BTreeMap<(BookId, DocumentId), Refund>,
+    pub expiries: BTreeSet<Expiry>,
+    pub journal: Vec<Decision>,
+}
+
+impl Memory {
+    /// Appends a decision to the journal, which has no gaps.
+    pub fn record(&mut self, decision: Decision) {
+        let next = u64::try_from(self.journal.len()).unwrap() + 1;
+        assert_eq!(decision.position, Position(next), "positions are gapless");
+        self.journal.push(decision);
+    }
+
+    pub fn decision(&self, position: Position) -> Option<&Decision> {
+        self.journal.get(usize::try_from(position.0.checked_sub(1)?).unwrap())
+    }
+}
+
+impl Read for Memory {
+    fn head(&self) -> Head {
+        self.head
+    }
+
+    fn book(&self, id: BookId) -> Option<Arc<Book>> {
+        self.books.get(&id).cloned()
+    }
+
+    fn book_by_code(&self, code: &BookCode) -> Option<Arc<Book>> {
+        self.books.values().find(|book| book.code == *code).cloned()
+    }
+
+    fn totals(&self, book: BookId) -> BookTotals {
+        self.totals.get(&book).cloned().unwrap_or_default()
+    }
+
+    fn currency(&self, book: BookId, code: &CurrencyCode) -> Option<Currency> {
+        self.currencies
+            .iter()
+            .find(|((of, _), currency)| *of == book && currency.code == *code)
+            .map(|row| row.1.clone())
+    }
+
+    fn currency_by_id(&self, book: BookId, id: CurrencyId) -> Option<Currency> {
+        self.currencies.get(&(book, id)).cloned()
+    }
+
+    fn account(&self, book: BookId, id: AccountId) -> Option<Arc<Account>> {
+        self.accounts.get(&(book, id)).cloned()
+    }
+
+    fn account_by_code(&self, book: BookId, code: &AccountCode) -> Option<Arc<Account>> {
+        self.accounts.iter().find(|((of, _), account)| *of == book && account.code == *code).map(|row| row.1.clone())
+    }
+
+    fn account_by_role(&self, book: BookId, role: &Role) -> Option<Arc<Account>> {
+        let open = |account: &Account| !account.closed && account.role.as_ref() == Some(role);
+        self.accounts.iter().find(|((of, _), account)| *of == book && open(account)).map(|row| row.1.clone())
+    }
+
+    fn key(&self, scope: BookId, key: &Key) -> Option<KeyRecord> {
+        self.keys.get(&(scope, key.clone())).copied()
+    }
+
+    fn control(&self, key: &ControlKey) -> Sums {
+        self.controls.get(key).copied().unwrap_or_default()
+    }
+
+    fn subaccount(&self, key: &SubaccountKey) -> Subaccount {
+        self.subaccounts.get(key).cloned().unwrap_or_default()
+    }
+
+    fn item(&self, key: &ItemKey) -> Sums {
+        self.items.get(key).copied().unwrap_or_default()
+    }
+
+    fn movement(&self, key: &MovementKey) -> Movement {
+        self.movements.get(key).copied().unwrap_or_default()
+    }
+
+    fn entry_record(&self, book: BookId, number: EntryNumber) -> Option<EntryRecord> {
+        self.entry_records.get(&(book, number)).copied()
+    }
+
+    fn entry(&self, book: BookId, number: EntryNumber) -> Option<Entry> {
+        let record = self.entry_record(book, number)?;
+        let decision = self.decision(record.position).expect("an entry's decision is in the journal");
+        match &decision.outcome {
+            Outcome::Accepted(effects) => Some(effects.entries[usize::try_from(record.index).unwrap()].clone()),
+            Outcome::Refused(_) => panic!("a refusal posts no entry"),
+        }
+    }
+
+    fn hold(&self, book: BookId, id: &DocumentId) -> Option<Hold> {
+        self.holds.get(&(book, id.clone())).cloned()
+    }
+
+    fn charge(&self, book: BookId, id: &DocumentId) -> Option<Charge> {
+        self.charges.get(&(book, id.clone())).cloned()
+    }
+
+    fn payment(&self, book: BookId, id: &DocumentId) -> Option<Payment> {
+        self.payments.get(&(book, id.clone())).cloned()
+    }
+
+    fn refund(&self, book: BookId, id: &DocumentId) -> Option<Refund> {
+        self.refunds.get(&(book, id.clone())).cloned()
+    }
+
+    fn due(&self, now: Timestamp) -> Option<Expiry> {
+        self.expiries.first().filter(|expiry| expiry.at <= now).cloned()
+    }
+}
+
+impl Write for Memory {
+    fn put_head(&mut self, head: Head) {
+        self.head = head;
+    }
+
+    fn put_book(&mut self, book: Book) {
+        self.books.insert(book.id, Arc::new(book));
+    }
+
+    fn put_totals(&mut self, book: BookId, totals: BookTotals) {
+        self.totals.insert(book, totals);
+    }
+
+    fn put_currency(&mut self, book: BookId, currency: Currency) {
+        self.currencies.insert((book, currency.id), currency);
+    }
+
+    fn put_account(&mut self, book: BookId, account: Account) {
+        self.accounts.insert((book, account.id), Arc::new(account));
+    }
+
+    fn put_key(&mut self, scope: BookId, key: Key, record: KeyRecord) {
+        self.keys.insert((scope, key), record);
+    }
+
+    fn put_control(&mut self, key: ControlKey, sums: Sums) {
+        self.controls.insert(key, sums);
+    }
+
+    fn put_subaccount(&mut self, key: SubaccountKey, subaccount: Subaccount) {
+        self.subaccounts.insert(key, subaccount);
+    }
+
+    fn put_item(&mut self, key: ItemKey, sums: Sums) {
+        self.items.insert(key, sums);
+    }
+
+    fn put_movement(&mut self, key: MovementKey, movement: Movement) {
+        self.movements.insert(key, movement);
+    }
+
+    fn put_entry_record(&mut self, book: BookId, number: EntryNumber, record: EntryRecord) {
+        self.entry_records.insert((book, number), record);
+    }
+
+    fn put_hold(&mut self, book: BookId, hold: Hold) {
+        self.holds.insert((book, hold.id.clone()), hold);
+    }
+
+    fn put_charge(&mut self, book: BookId, charge: Charge) {
+        self.charges.insert((book, charge.id.clone()), charge);
+    }
+
+    fn put_payment(&mut self, book: BookId, payment: Payment) {
+        self.payments.insert((book, payment.id.clone()), payment);
+    }
+
+    fn put_refund(&mut self, book: BookId, refund: Refund) {
+        self.refunds.insert((book, refund.id.clone()), refund);
+    }
+
+    fn put_expiry(&mut self, expiry: Expiry) {
+        self.expiries.insert(expiry);
+    }
+
+    fn remove_expiry(&mut self, expiry: &Expiry) {
+        assert!(self.expiries.remove(expiry), "an expiry that is removed was there: {expiry:?}");
+    }
+}

@@ -1,0 +1,3 @@
+//! What the tests of the posting rules share.
+
+pub mod memory;
