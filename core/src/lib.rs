@@ -5,14 +5,21 @@
 
 pub mod account;
 pub mod chain;
+pub mod chart;
+pub mod commit;
 pub mod currency;
 pub mod decision;
 pub mod document;
 pub mod entry;
+pub mod execute;
 pub mod id;
 pub mod money;
 pub mod operation;
+pub mod operations;
+pub mod plan;
 pub mod rejection;
+pub mod report;
+pub mod resolve;
 pub mod state;
 pub mod tax;
 pub mod time;

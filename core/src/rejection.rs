@@ -5,7 +5,7 @@
 //! 1. its key: a replay or a reused key is no decision at all;
 //! 2. what it names: `already_exists`, `unknown_document`, `already_reversed`, `not_reversible`;
 //! 3. that thing's state: `charge_not_open`, `payment_not_open`, `hold_not_open`;
-//! 4. accounts and roles, in the order of the lines: `unknown_account` or `role_missing`, `account_closed`,
+//! 4. accounts and roles, line by line: `unknown_account` or `role_missing`, `account_closed`,
 //!    then `unknown_currency`, `currency_not_allowed`, `too_many_decimals`, then `party_required`,
 //!    `party_not_allowed`, `item_required`, `item_not_allowed`;
 //! 5. what it refers to besides: `unknown_document`, `customer_mismatch`, `currency_mismatch`, `rate_required`;

@@ -135,6 +135,8 @@ pub trait Read {
     fn account_by_role(&self, book: BookId, role: &Role) -> Option<Arc<Account>>;
     fn key(&self, scope: BookId, key: &Key) -> Option<KeyRecord>;
     fn control(&self, key: &ControlKey) -> Sums;
+    /// Every currency that the account ever had a posting or a reservation in.
+    fn controls_of(&self, book: BookId, account: AccountId) -> Vec<(CurrencyId, Sums)>;
     fn subaccount(&self, key: &SubaccountKey) -> Subaccount;
     fn item(&self, key: &ItemKey) -> Sums;
     fn movement(&self, key: &MovementKey) -> Movement;

@@ -1,0 +1,10 @@
+//! Charges.
+
+use crate::operation::CreateCharge;
+use crate::plan::{Context, Plan};
+use crate::rejection::Rejection;
+use crate::state::Read;
+
+pub fn plan<S: Read>(_context: &Context<'_, S>, _operation: &CreateCharge) -> Result<Plan, Rejection> {
+    todo!("being written")
+}

@@ -1,0 +1,10 @@
+//! Void.
+
+use crate::operation::VoidCharge;
+use crate::plan::{Context, Plan};
+use crate::rejection::Rejection;
+use crate::state::Read;
+
+pub fn plan<S: Read>(_context: &Context<'_, S>, _operation: &VoidCharge) -> Result<Plan, Rejection> {
+    todo!("being written")
+}

@@ -1,0 +1,10 @@
+//! P.
+
+use crate::operation::CreatePayment;
+use crate::plan::{Context, Plan};
+use crate::rejection::Rejection;
+use crate::state::Read;
+
+pub fn plan<S: Read>(_context: &Context<'_, S>, _operation: &CreatePayment) -> Result<Plan, Rejection> {
+    todo!("being written")
+}
