@@ -106,6 +106,11 @@ impl Read for Memory {
         self.controls.get(key).copied().unwrap_or_default()
     }
 
+    fn controls_of(&self, book: BookId, account: AccountId) -> Vec<(CurrencyId, Sums)> {
+        let of_account = |key: &ControlKey| key.book == book && key.account == account;
+        self.controls.iter().filter(|(key, _)| of_account(key)).map(|(key, sums)| (key.currency, *sums)).collect()
+    }
+
     fn subaccount(&self, key: &SubaccountKey) -> Subaccount {
         self.subaccounts.get(key).cloned().unwrap_or_default()
     }
