@@ -3,6 +3,8 @@
 //! Pure: no I/O, no clock, no randomness, no hash-map order, no floats, no JSON, no RocksDB. All that comes
 //! from outside is stamped into a [`decision::Command`]; [`execute::execute`] is the only place where state changes.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::float_arithmetic)]
+
 pub mod account;
 pub mod chain;
 pub mod chart;
