@@ -17,6 +17,8 @@ demo: setup ## A node, 69,659 real purchases, a trial balance (ONCE=1: check and
 
 test: setup ## Formatting, every test, licences and sources of the dependencies
 	@scripts/cargo.sh fmt --all --check
+	@# The outside tests start target/release/partita, which cargo test alone would not build for them.
+	@scripts/cargo.sh build --locked --release --workspace --all-targets
 	@scripts/cargo.sh test --locked --release --workspace
 	@scripts/deny.sh
 

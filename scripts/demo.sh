@@ -173,7 +173,7 @@ cat <<EOF
 The server listens on $url (data: $data, log: $log).
 Go on, for example:
   curl $url/v1/books/demo/accounts/assets:receivable/balance
-  curl $url/v1/books/demo/charges/${EXAMPLE_CHARGE:-row-1}
+  curl $url/v1/books/demo/charges/in_000001
 Ctrl-C stops it.
 EOF
 wait "$server" || die "the server ended by itself (its log: $log)"
