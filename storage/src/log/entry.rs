@@ -196,8 +196,8 @@ mod tests {
         let id = EntryId { index: 7, term: 3, node: 2 };
         let entry = LogEntry { id, kind: EntryKind::Commands, payload: Bytes::from_static(b"abc") };
         assert_eq!(hex(&encode_entry(&entry)), "010103000000000000000200000000000000616263fbd3d032");
-        assert_eq!(hex(&encode_vote(Vote { term: 3, node: 2, committed: true })), "0103000000000000000200000000000000013e3ae42b");
-        assert_eq!(hex(&encode_entry_id(id)), "01070000000000000003000000000000000200000000000000e9f8db3c");
+        assert_eq!(hex(&encode_vote(Vote { term: 3, node: 2, committed: true })), "010300000000000000020000000000000001383a2282");
+        assert_eq!(hex(&encode_entry_id(id)), "01070000000000000003000000000000000200000000000000791ab116");
     }
 
     #[test]
