@@ -3,4 +3,5 @@
 //! JSON exists only in this crate. It decides nothing that the state machine decides: what needs no state is refused
 //! here, everything else becomes a command. It knows neither RocksDB nor openraft.
 
+pub mod cli;
 pub mod serve;

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use partita_api::cli;
 use partita_api::serve::Serve;
 
 /// A replicated double-entry ledger: charges, payments and refunds as balanced journal entries.
@@ -16,10 +17,13 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(Serve),
+    #[command(flatten)]
+    Client(cli::Command),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(serve) => serve.run(),
+        Command::Client(command) => cli::run(command),
     }
 }

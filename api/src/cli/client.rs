@@ -1,0 +1,256 @@
+//! The commands' HTTP client: typed enough to tell a refusal from a lost connection, and no cleverer.
+//! It never sends a write twice by itself; who wants that says for how long ([`Client::post_for`]).
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use serde_json::{Map, Value};
+
+/// One request's bound. The server's own deadline is shorter, so that its answer comes first.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// A ledger at one URL.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    base: String,
+}
+
+/// What a request that was not refused came back with.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: u16,
+    /// Whether it is the first answer to this key, given again.
+    pub replayed: bool,
+    pub body: Bytes,
+}
+
+/// RFC 9457's problem details.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    pub status: u16,
+    pub code: String,
+    pub title: String,
+    pub detail: String,
+    pub retry_after: Option<Duration>,
+    /// The whole body.
+    pub fields: Map<String, Value>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    #[error("{url} is not an http:// address of a server")]
+    BadUrl { url: String },
+    #[error("no answer from {url}")]
+    Unreachable {
+        url: String,
+        #[source]
+        source: reqwest::Error,
+    },
+    #[error("{0}")]
+    Refused(Box<Problem>),
+    #[error("{url} answered {status} with a body that is no problem document: {body}")]
+    NoProblem { url: String, status: u16, body: String },
+    #[error("{url} answered with a body that is not JSON")]
+    NotJson {
+        url: String,
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+impl ClientError {
+    /// Whether the same request may succeed if it is sent again: nothing is decided, or nobody knows whether it is.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused(problem) => matches!(problem.status, 503 | 504),
+            Self::BadUrl { .. } | Self::NoProblem { .. } | Self::NotJson { .. } => false,
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} ({}): {}",
+            self.code,
+            self.status,
+            if self.detail.is_empty() { &self.title } else { &self.detail }
+        )
+    }
+}
+
+impl Client {
+    /// `url` is the server's root: `http://127.0.0.1:7070`.
+    pub fn new(url: &str) -> Result<Self, ClientError> {
+        let base = url.trim_end_matches('/').to_owned();
+        if !base.starts_with("http://") || base.len() == "http://".len() {
+            return Err(ClientError::BadUrl { url: url.to_owned() });
+        }
+        let http = reqwest::Client::builder()
+            .timeout(REQUEST_TIMEOUT)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_nodelay(true)
+            .pool_idle_timeout(None)
+            .retry(reqwest::retry::never())
+            .build()
+            .map_err(|source| ClientError::Unreachable { url: base.clone(), source })?;
+        Ok(Self { http, base })
+    }
+
+    #[must_use]
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// `query`: pairs whose value is absent are left out.
+    pub async fn get(&self, path: &str, query: &[(&str, Option<&str>)]) -> Result<Answer, ClientError> {
+        let url = format!("{}{path}{}", self.base, query_string(query));
+        self.answer(self.http.get(&url), &url).await
+    }
+
+    pub async fn get_json(&self, path: &str, query: &[(&str, Option<&str>)]) -> Result<Value, ClientError> {
+        let answer = self.get(path, query).await?;
+        self.json(path, &answer)
+    }
+
+    /// One attempt.
+    pub async fn post(&self, path: &str, key: &str, body: Bytes) -> Result<Answer, ClientError> {
+        let url = format!("{}{path}", self.base);
+        let request =
+            self.http.post(&url).header(CONTENT_TYPE, "application/json").header("Idempotency-Key", key).body(body);
+        self.answer(request, &url).await
+    }
+
+    /// Sends the same request with the same key again while it may yet succeed, until `patience` has passed.
+    pub async fn post_for(
+        &self,
+        patience: Duration,
+        path: &str,
+        key: &str,
+        body: Bytes,
+    ) -> Result<Answer, ClientError> {
+        let give_up = Instant::now() + patience;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let error = match self.post(path, key, body.clone()).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) if error.is_passing() => error,
+                Err(error) => return Err(error),
+            };
+            let wait = match &error {
+                ClientError::Refused(problem) => problem.retry_after.unwrap_or(pause).min(LONGEST_PAUSE),
+                ClientError::Unreachable { .. }
+                | ClientError::BadUrl { .. }
+                | ClientError::NoProblem { .. }
+                | ClientError::NotJson { .. } => pause,
+            };
+            if Instant::now() + wait > give_up {
+                return Err(error);
+            }
+            tokio::time::sleep(wait).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    pub fn json(&self, path: &str, answer: &Answer) -> Result<Value, ClientError> {
+        serde_json::from_slice(&answer.body)
+            .map_err(|source| ClientError::NotJson { url: format!("{}{path}", self.base), source })
+    }
+
+    async fn answer(&self, request: reqwest::RequestBuilder, url: &str) -> Result<Answer, ClientError> {
+        let unreachable = |source: reqwest::Error| ClientError::Unreachable {
+            url: self.base.clone(),
+            // The address is named already.
+            source: source.without_url(),
+        };
+        let response = request.send().await.map_err(unreachable)?;
+        let status = response.status().as_u16();
+        let headers = response.headers().clone();
+        let body = response.bytes().await.map_err(unreachable)?;
+        if status < 400 {
+            return Ok(Answer { status, replayed: is_true(&headers, "Idempotent-Replayed"), body });
+        }
+        Err(problem(status, &headers, &body).map_or_else(
+            || ClientError::NoProblem {
+                url: url.to_owned(),
+                status,
+                body: String::from_utf8_lossy(&body[..body.len().min(200)]).into_owned(),
+            },
+            |problem| ClientError::Refused(Box::new(problem)),
+        ))
+    }
+}
+
+fn is_true(headers: &HeaderMap, name: &str) -> bool {
+    headers.get(name).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"))
+}
+
+fn problem(status: u16, headers: &HeaderMap, body: &[u8]) -> Option<Problem> {
+    let Ok(Value::Object(fields)) = serde_json::from_slice(body) else { return None };
+    let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or("").to_owned();
+    let code = text("code");
+    if code.is_empty() {
+        return None;
+    }
+    let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
+    Some(Problem {
+        status,
+        code,
+        title: text("title"),
+        detail: text("detail"),
+        retry_after: seconds.map(Duration::from_secs),
+        fields,
+    })
+}
+
+fn query_string(query: &[(&str, Option<&str>)]) -> String {
+    let mut text = String::new();
+    for (name, value) in query.iter().filter_map(|(name, value)| value.map(|value| (name, value))) {
+        text.push(if text.is_empty() { '?' } else { '&' });
+        text.push_str(name);
+        text.push('=');
+        push_encoded(&mut text, value);
+    }
+    text
+}
+
+/// RFC 3986's percent-encoding of everything outside its unreserved characters.
+fn push_encoded(text: &mut String, value: &str) {
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b':') {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_holds_what_is_present_encoded() {
+        let query = [("as_of", Some("2026-01-31")), ("from", None), ("known_at", Some("2026-01-31T00:00:00+01:00 &"))];
+        assert_eq!(query_string(&query), "?as_of=2026-01-31&known_at=2026-01-31T00:00:00%2B01:00%20%26");
+        assert_eq!(query_string(&[]), "");
+    }
+
+    #[test]
+    fn a_problem_is_told_from_another_body() {
+        let body = br#"{"type":"x/errors/overdraft","title":"t","status":422,"detail":"d","code":"overdraft","available":"0.40"}"#;
+        let problem = problem(422, &HeaderMap::new(), body).expect("it has a code");
+        assert_eq!(problem.to_string(), "overdraft (422): d");
+        assert_eq!(problem.fields["available"], "0.40");
+        assert!(super::problem(502, &HeaderMap::new(), b"<html>").is_none());
+    }
+}

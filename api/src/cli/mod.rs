@@ -1,0 +1,128 @@
+//! The commands of `partita` other than `serve`: each one file, each a client of a running server
+//! (`verify` alone reads a stopped node's directory).
+
+pub mod balance;
+pub mod bench;
+pub mod client;
+pub mod import;
+pub mod output;
+pub mod post;
+pub mod trial_balance;
+pub mod verify;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+use client::{Client, ClientError};
+
+/// Where `partita serve` listens unless told otherwise.
+pub const DEFAULT_URL: &str = "http://127.0.0.1:7070";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Load purchases from a CSV file as charges and captured card payments
+    Import(import::Import),
+    /// Print a book's trial balance
+    TrialBalance(trial_balance::TrialBalance),
+    /// Print the balance of an account, a party's part of it, or one item
+    Balance(balance::Balance),
+    /// Post journal entries from a JSON file
+    Post(post::Post),
+    /// Recompute everything from the journal of a stopped node and compare
+    Verify(verify::Verify),
+    /// Measure throughput, latency and cost through HTTP
+    Bench(bench::Bench),
+}
+
+/// Which server, and which of its books.
+#[derive(Clone, Debug, Args)]
+pub struct BookArgs {
+    /// The server
+    #[arg(long, env = "PARTITA_URL", default_value = DEFAULT_URL, value_name = "URL")]
+    pub url: String,
+    /// The book's id
+    #[arg(long, env = "PARTITA_BOOK", value_name = "ID")]
+    pub book: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error("{path}: cannot be read", path = path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("standard output cannot be written")]
+    Print(#[from] io::Error),
+    #[error("{path}: line {line}: {why}", path = path.display())]
+    Row { path: PathBuf, line: u64, why: String },
+    #[error("{path}: not JSON", path = path.display())]
+    Json {
+        path: PathBuf,
+        #[source]
+        source: serde_json::Error,
+    },
+    #[error("{what}")]
+    Usage { what: String },
+    #[error("after {done} of {all} rows")]
+    Stopped {
+        done: usize,
+        all: usize,
+        #[source]
+        source: ClientError,
+    },
+    #[error(transparent)]
+    Bench(#[from] bench::BenchError),
+    #[error(transparent)]
+    Verify(#[from] verify::VerifyError),
+}
+
+/// Runs one command. The exit code says whether everything it was asked for is so; why not is on standard error.
+#[must_use]
+pub fn run(command: Command) -> ExitCode {
+    match command.run() {
+        Ok(code) => code,
+        Err(error) => {
+            let mut said = format!("partita: {error}");
+            let mut source = std::error::Error::source(&error);
+            while let Some(cause) = source {
+                said.push_str(&format!(": {cause}"));
+                source = cause.source();
+            }
+            // Nowhere is left to report that standard error is closed.
+            drop(writeln!(io::stderr(), "{said}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Command {
+    fn run(self) -> Result<ExitCode, CliError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        match self {
+            Self::Import(command) => runtime.block_on(command.run()),
+            Self::TrialBalance(command) => runtime.block_on(command.run()),
+            Self::Balance(command) => runtime.block_on(command.run()),
+            Self::Post(command) => runtime.block_on(command.run()),
+            Self::Verify(command) => command.run(),
+            Self::Bench(command) => runtime.block_on(command.run()),
+        }
+    }
+}
+
+impl BookArgs {
+    fn client(&self) -> Result<Client, ClientError> {
+        Client::new(&self.url)
+    }
+
+    /// `/v1/books/{book}` and what follows.
+    fn path(&self, rest: &str) -> String {
+        format!("/v1/books/{}{rest}", self.book)
+    }
+}
