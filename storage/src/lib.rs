@@ -1,3 +1,7 @@
-//! RocksDB behind typed tables: the raft log, the journal, the working set and its checkpoints.
+//! Partita's storage over RocksDB: the stored form of everything, the raft log, the journal and its hash trees, the
+//! working set of tables with its checkpoints, and verification.
+//!
+//! Knows files; knows neither raft's protocol nor HTTP.
 
+pub mod codec;
 pub mod log;

@@ -1,0 +1,94 @@
+//! The one stored and wire form of core's types: versioned, checksummed, fixed by golden bytes.
+//!
+//! Everything that is written to a disk or sent to another node is encoded here. Decoding checks what the types
+//! promise (amounts above zero, balanced entries, well-formed names), so that no bytes pass an invariant by.
+//! Nothing of the library below ([`primitive`]) is visible outside. JSON is the edge's business, not known here.
+//!
+//! Stored bytes never change their meaning: a new field or variant gets a new tag or version, and the test over
+//! `testdata/golden` fails when any byte moves.
+
+#[macro_use]
+mod macros;
+mod chart;
+mod decision;
+mod document;
+mod entry;
+mod error;
+pub mod keys;
+mod names;
+mod operation;
+mod primitive;
+mod record;
+
+use partita_core::decision::{Command, Decision};
+use partita_core::id::Fingerprint;
+use partita_core::operation::Operation;
+
+pub use error::CodecError;
+pub use primitive::{Reader, Stored, Writer};
+pub use record::{RECORD_VERSION, decode_record, encode_record, open, seal};
+
+/// The version of a batch of commands.
+pub const BATCH_VERSION: u8 = 1;
+/// The replicated level that this program emits and the highest it knows (DESIGN § 2, Levels).
+pub const LEVEL: u8 = 1;
+/// The version of a decision's bytes.
+pub const DECISION_VERSION: u8 = 1;
+
+/// A batch of commands, as one raft entry carries it: sealed, with its replicated level in front.
+#[must_use]
+pub fn encode_commands(commands: &[Command]) -> Vec<u8> {
+    seal(BATCH_VERSION, |writer| {
+        writer.byte(LEVEL);
+        writer.length(commands.len());
+        for command in commands {
+            command.put(writer);
+        }
+    })
+}
+
+/// The commands of a batch, all of them and nothing else.
+pub fn decode_commands(bytes: &[u8]) -> Result<Vec<Command>, CodecError> {
+    let mut reader = open("a batch of commands", BATCH_VERSION, bytes)?;
+    let found = reader.byte()?;
+    if found != LEVEL {
+        return Err(CodecError::Level { found, known: LEVEL });
+    }
+    let commands = Vec::take(&mut reader)?;
+    reader.finish()?;
+    Ok(commands)
+}
+
+/// A decision's canonical bytes: what the journal keeps and what the hash tree's leaf is taken of.
+///
+/// They depend on nothing but the decision, so that equal heads mean equal decisions on every replica. The
+/// checksum belongs to the block around them.
+#[must_use]
+pub fn encode_decision(decision: &Decision) -> Vec<u8> {
+    let mut writer = Writer::with_capacity(256);
+    writer.byte(DECISION_VERSION);
+    decision.put(&mut writer);
+    writer.into_vec()
+}
+
+/// The decision of these bytes.
+pub fn decode_decision(bytes: &[u8]) -> Result<Decision, CodecError> {
+    let mut reader = Reader::new(bytes);
+    let found = reader.byte()?;
+    if found != DECISION_VERSION {
+        return Err(CodecError::Version { what: "a decision", found, known: DECISION_VERSION });
+    }
+    let decision = Decision::take(&mut reader)?;
+    reader.finish()?;
+    Ok(decision)
+}
+
+/// The fingerprint of a request: of its values as parsed, before any default is filled in.
+#[must_use]
+pub fn fingerprint(operation: &Operation) -> Fingerprint {
+    let mut writer = Writer::with_capacity(256);
+    operation.put(&mut writer);
+    let hash = blake3::hash(writer.as_slice());
+    let (head, _) = hash.as_bytes().split_first_chunk::<16>().expect("a BLAKE3 hash has 32 bytes");
+    Fingerprint(*head)
+}

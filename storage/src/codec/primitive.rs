@@ -1,0 +1,306 @@
+//! Numbers, text and lists as bytes, and the trait that every stored type implements.
+//!
+//! bincode writes the numbers (varint, little-endian, zigzag for signed ones) and is known to this file only.
+//! Core's types derive neither its traits nor serde's: what is stored is spelled out, field by field, in this module.
+
+use std::collections::BTreeMap;
+
+use bincode::de::DecoderImpl;
+use bincode::enc::EncoderImpl;
+use bincode::error::{DecodeError, EncodeError};
+use bincode::{Decode, Encode};
+
+use super::CodecError;
+
+/// The most bytes that one text may have; far above what any field allows, far below what could hurt.
+const MAX_TEXT_BYTES: usize = 1 << 20;
+
+/// A value with one stored form. The form never changes; another meaning is another variant or version.
+pub trait Stored: Sized {
+    fn put(&self, writer: &mut Writer);
+    fn take(reader: &mut Reader<'_>) -> Result<Self, CodecError>;
+}
+
+/// The bytes written so far.
+#[derive(Clone, Debug, Default)]
+pub struct Writer {
+    bytes: Vec<u8>,
+}
+
+/// Lets bincode append to a vector, which cannot fail.
+struct Sink<'a>(&'a mut Vec<u8>);
+
+impl bincode::enc::write::Writer for Sink<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+impl Writer {
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    #[must_use]
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes) }
+    }
+
+    /// Goes on behind what `bytes` holds already.
+    #[must_use]
+    pub fn from_vec(bytes: Vec<u8>) -> Self {
+        Self { bytes }
+    }
+
+    #[must_use]
+    pub fn into_vec(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub fn byte(&mut self, byte: u8) {
+        self.bytes.push(byte);
+    }
+
+    pub fn raw(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    pub fn length(&mut self, length: usize) {
+        u64::try_from(length).expect("lengths have at most 64 bits").put(self);
+    }
+
+    pub fn text(&mut self, text: &str) {
+        self.length(text.len());
+        self.raw(text.as_bytes());
+    }
+
+    fn number<T: Encode>(&mut self, number: T) {
+        number
+            .encode(&mut EncoderImpl::new(Sink(&mut self.bytes), bincode::config::standard()))
+            .expect("a number is always written to memory");
+    }
+}
+
+/// The bytes that are still to be read.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+struct Feed<'a, 'b>(&'b mut &'a [u8]);
+
+impl bincode::de::read::Reader for Feed<'_, '_> {
+    fn read(&mut self, bytes: &mut [u8]) -> Result<(), DecodeError> {
+        let Some((head, rest)) = self.0.split_at_checked(bytes.len()) else {
+            return Err(DecodeError::UnexpectedEnd { additional: bytes.len() - self.0.len() });
+        };
+        bytes.copy_from_slice(head);
+        *self.0 = rest;
+        Ok(())
+    }
+}
+
+impl<'a> Reader<'a> {
+    #[must_use]
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    #[must_use]
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// The end of a value that must be all there is.
+    pub fn finish(self) -> Result<(), CodecError> {
+        if self.rest.is_empty() { Ok(()) } else { Err(CodecError::Trailing { bytes: self.rest.len() }) }
+    }
+
+    pub fn byte(&mut self) -> Result<u8, CodecError> {
+        Ok(self.raw(1)?[0])
+    }
+
+    pub fn raw(&mut self, count: usize) -> Result<&'a [u8], CodecError> {
+        let (head, rest) = self.rest.split_at_checked(count).ok_or(CodecError::Truncated)?;
+        self.rest = rest;
+        Ok(head)
+    }
+
+    pub fn array<const N: usize>(&mut self) -> Result<[u8; N], CodecError> {
+        Ok(self.raw(N)?.try_into().expect("raw gives as many bytes as asked for"))
+    }
+
+    /// A count of things that take a byte or more each, so that a damaged one cannot ask for all memory.
+    pub fn length(&mut self) -> Result<usize, CodecError> {
+        let length = usize::try_from(u64::take(self)?).map_err(|_source| CodecError::Truncated)?;
+        if length > self.rest.len() { Err(CodecError::Truncated) } else { Ok(length) }
+    }
+
+    pub fn text(&mut self) -> Result<&'a str, CodecError> {
+        let length = self.length()?;
+        if length > MAX_TEXT_BYTES {
+            return Err(CodecError::Invalid { what: "a text", rule: "at most 1 MiB" });
+        }
+        std::str::from_utf8(self.raw(length)?).map_err(|_source| CodecError::Text)
+    }
+
+    fn number<T: Decode<()>>(&mut self) -> Result<T, CodecError> {
+        let before = self.rest.len();
+        let mut decoder = DecoderImpl::new(Feed(&mut self.rest), bincode::config::standard(), ());
+        T::decode(&mut decoder).map_err(|_source| match before {
+            0 => CodecError::Truncated,
+            _ => CodecError::Number,
+        })
+    }
+}
+
+macro_rules! stored_numbers {
+    ($($type:ty),*) => {$(
+        impl Stored for $type {
+            fn put(&self, writer: &mut Writer) {
+                writer.number(*self);
+            }
+
+            fn take(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
+                reader.number()
+            }
+        }
+    )*};
+}
+
+stored_numbers!(u16, u32, u64, u128, i32, i64, i128);
+
+impl Stored for u8 {
+    fn put(&self, writer: &mut Writer) {
+        writer.byte(*self);
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
+        reader.byte()
+    }
+}
+
+impl Stored for bool {
+    fn put(&self, writer: &mut Writer) {
+        writer.byte(u8::from(*self));
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
+        match reader.byte()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            tag => Err(CodecError::Tag { what: "a yes or no", tag }),
+        }
+    }
+}
+
+/// A record whose key says everything.
+impl Stored for () {
+    fn put(&self, _writer: &mut Writer) {}
+
+    fn take(_reader: &mut Reader<'_>) -> Result<Self, CodecError> {
+        Ok(())
+    }
+}
+
+impl<const N: usize> Stored for [u8; N] {
+    fn put(&self, writer: &mut Writer) {
+        writer.raw(self);
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
+        reader.array()
+    }
+}
+
+impl Stored for String {
+    fn put(&self, writer: &mut Writer) {
+        writer.text(self);
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
+        reader.text().map(str::to_owned)
+    }
+}
+
+impl<T: Stored> Stored for Option<T> {
+    fn put(&self, writer: &mut Writer) {
+        match self {
+            None => writer.byte(0),
+            Some(value) => {
+                writer.byte(1);
+                value.put(writer);
+            }
+        }
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
+        match reader.byte()? {
+            0 => Ok(None),
+            1 => T::take(reader).map(Some),
+            tag => Err(CodecError::Tag { what: "an optional value", tag }),
+        }
+    }
+}
+
+impl<A: Stored, B: Stored> Stored for (A, B) {
+    fn put(&self, writer: &mut Writer) {
+        self.0.put(writer);
+        self.1.put(writer);
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
+        Ok((A::take(reader)?, B::take(reader)?))
+    }
+}
+
+impl<T: Stored> Stored for Vec<T> {
+    fn put(&self, writer: &mut Writer) {
+        writer.length(self.len());
+        for value in self {
+            value.put(writer);
+        }
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
+        let count = reader.length()?;
+        // Reserved in part only: an element may be far larger in memory than its bytes.
+        let mut values = Self::with_capacity(count.min(256));
+        for _ in 0..count {
+            values.push(T::take(reader)?);
+        }
+        Ok(values)
+    }
+}
+
+/// Metadata: pairs in the order of their names.
+impl Stored for BTreeMap<String, String> {
+    fn put(&self, writer: &mut Writer) {
+        writer.length(self.len());
+        for (name, value) in self {
+            writer.text(name);
+            writer.text(value);
+        }
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
+        let count = reader.length()?;
+        let mut pairs = Self::new();
+        for _ in 0..count {
+            let name = reader.text()?;
+            if pairs.last_key_value().is_some_and(|(last, _)| last.as_str() >= name) {
+                return Err(CodecError::Invalid { what: "metadata", rule: "in the order of its names" });
+            }
+            let value = reader.text()?;
+            pairs.insert(name.to_owned(), value.to_owned());
+        }
+        Ok(pairs)
+    }
+}
