@@ -101,10 +101,10 @@ pub struct Unbalanced {
 }
 
 impl DraftEntry {
-    /// Checks DOMAIN rule 1. Sums cannot overflow: 1,000 amounts below 10^36 + … stay below 2^127.
+    /// Checks DOMAIN rule 1.
     ///
     /// # Panics
-    /// With fewer than two lines: callers refuse those before.
+    /// With fewer than two lines, or sums beyond 2^127: callers refuse those before.
     pub fn new(lines: Vec<DraftLine>) -> Result<Self, Unbalanced> {
         assert!(lines.len() >= 2, "an entry has at least two lines");
         let mut sums: Vec<Unbalanced> = Vec::with_capacity(1);

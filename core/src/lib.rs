@@ -18,6 +18,7 @@ pub mod id;
 pub mod money;
 pub mod operation;
 pub mod operations;
+pub mod place;
 pub mod plan;
 pub mod rejection;
 pub mod report;

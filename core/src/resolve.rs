@@ -108,36 +108,6 @@ impl<S: Read> Context<'_, S> {
         Ok(PlannedLine { line, field: account_field })
     }
 
-    /// A line that a rule makes: the same checks, on values that are resolved already.
-    ///
-    /// An item is left out where the account keeps none, so that rules can name the document everywhere.
-    pub fn line(
-        &self,
-        account: &Account,
-        party: Option<&Party>,
-        item: Option<&Item>,
-        side: Side,
-        amount: Amount,
-        currency: &Currency,
-        field: Field,
-    ) -> Result<PlannedLine, Rejection> {
-        currency_allowed(account, currency, field)?;
-        let item = match account.items {
-            ItemRule::None => None,
-            ItemRule::Optional | ItemRule::Required => item,
-        };
-        place_allowed(account, party, item, field)?;
-        let line = DraftLine {
-            account: account.id,
-            party: party.cloned(),
-            item: item.cloned(),
-            side,
-            amount,
-            currency: currency.id,
-        };
-        Ok(PlannedLine { line, field })
-    }
-
     pub fn hold(&self, id: &DocumentId) -> Result<Hold, Rejection> {
         self.state.hold(self.book.id, id).ok_or_else(|| unknown(Field::Whole))
     }
@@ -166,7 +136,8 @@ fn open(account: Arc<Account>, field: Field) -> Result<Arc<Account>, Rejection> 
     Ok(account)
 }
 
-fn currency_allowed(account: &Account, currency: &Currency, field: Field) -> Result<(), Rejection> {
+/// Whether the account takes this currency.
+pub(crate) fn currency_allowed(account: &Account, currency: &Currency, field: Field) -> Result<(), Rejection> {
     if account.currencies.allows(currency.id) {
         return Ok(());
     }
@@ -174,7 +145,13 @@ fn currency_allowed(account: &Account, currency: &Currency, field: Field) -> Res
     Err(Rejection::new(reason, field))
 }
 
-fn place_allowed(account: &Account, party: Option<&Party>, item: Option<&Item>, field: Field) -> Result<(), Rejection> {
+/// Whether lines of the account name this party and item.
+pub(crate) fn place_allowed(
+    account: &Account,
+    party: Option<&Party>,
+    item: Option<&Item>,
+    field: Field,
+) -> Result<(), Rejection> {
     let code = || account.code.clone();
     let reason = match (&account.party, party, account.items, item) {
         (Some(_), None, _, _) => Reason::PartyRequired { account: code() },

@@ -2,8 +2,8 @@
 
 use crate::entry::Rule;
 use crate::operation::{ManualKind, PostEntry};
-use crate::plan::{Context, Plan, PlannedEntry};
-use crate::rejection::{Field, Rejection};
+use crate::plan::{Context, Plan, PlannedEntry, PlannedLine};
+use crate::rejection::{Field, Reason, Rejection};
 use crate::state::Read;
 
 /// `atomic`: refusals say which of the entries they are about.
@@ -29,6 +29,7 @@ fn plan_one<S: Read>(context: &Context<'_, S>, entry: &PostEntry) -> Result<Plan
             (field, field, field),
         )?);
     }
+    check_sums(entry, &lines)?;
     let rule = match entry.kind {
         ManualKind::Standard => Rule::Standard,
         ManualKind::Opening => Rule::Opening,
@@ -36,4 +37,16 @@ fn plan_one<S: Read>(context: &Context<'_, S>, entry: &PostEntry) -> Result<Plan
     };
     let planned = PlannedEntry::new(rule, context.effective_date(&entry.details), &entry.details, lines);
     Ok(planned.expect("an entry that balances as written balances in minor units"))
+}
+
+/// 1,000 amounts below 10^36 each can pass what an integer of 128 bits holds.
+fn check_sums(entry: &PostEntry, lines: &[PlannedLine]) -> Result<(), Rejection> {
+    let mut sum = 0i128;
+    for ((number, written), planned) in (0u16..).zip(&entry.lines).zip(lines) {
+        sum = sum.checked_add(planned.line.amount.minor()).ok_or_else(|| {
+            let account = written.account.code.clone();
+            Rejection::new(Reason::BalanceTooLarge { account }, Field::Line(number))
+        })?;
+    }
+    Ok(())
 }

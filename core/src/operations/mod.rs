@@ -2,6 +2,7 @@
 
 pub mod account_close;
 pub mod account_open;
+mod application;
 pub mod charge;
 pub mod charge_void;
 pub mod currency;

@@ -24,35 +24,35 @@ use partita_core::time::Timestamp;
 
 /// Every table of [`Read`], by its key, and the journal.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Memory {
-    pub head: Head,
-    pub books: BTreeMap<BookId, Arc<Book>>,
-    pub totals: BTreeMap<BookId, BookTotals>,
-    pub currencies: BTreeMap<(BookId, CurrencyId), Currency>,
-    pub accounts: BTreeMap<(BookId, AccountId), Arc<Account>>,
-    pub keys: BTreeMap<(BookId, Key), KeyRecord>,
-    pub controls: BTreeMap<ControlKey, Sums>,
-    pub subaccounts: BTreeMap<SubaccountKey, Subaccount>,
-    pub items: BTreeMap<ItemKey, Sums>,
-    pub movements: BTreeMap<MovementKey, Movement>,
-    pub entry_records: BTreeMap<(BookId, EntryNumber), EntryRecord>,
-    pub holds: BTreeMap<(BookId, DocumentId), Hold>,
-    pub charges: BTreeMap<(BookId, DocumentId), Charge>,
-    pub payments: BTreeMap<(BookId, DocumentId), Payment>,
-    pub refunds: BTreeMap<(BookId, DocumentId), Refund>,
-    pub expiries: BTreeSet<Expiry>,
-    pub journal: Vec<Decision>,
+pub(crate) struct Memory {
+    pub(crate) head: Head,
+    pub(crate) books: BTreeMap<BookId, Arc<Book>>,
+    pub(crate) totals: BTreeMap<BookId, BookTotals>,
+    pub(crate) currencies: BTreeMap<(BookId, CurrencyId), Currency>,
+    pub(crate) accounts: BTreeMap<(BookId, AccountId), Arc<Account>>,
+    pub(crate) keys: BTreeMap<(BookId, Key), KeyRecord>,
+    pub(crate) controls: BTreeMap<ControlKey, Sums>,
+    pub(crate) subaccounts: BTreeMap<SubaccountKey, Subaccount>,
+    pub(crate) items: BTreeMap<ItemKey, Sums>,
+    pub(crate) movements: BTreeMap<MovementKey, Movement>,
+    pub(crate) entry_records: BTreeMap<(BookId, EntryNumber), EntryRecord>,
+    pub(crate) holds: BTreeMap<(BookId, DocumentId), Hold>,
+    pub(crate) charges: BTreeMap<(BookId, DocumentId), Charge>,
+    pub(crate) payments: BTreeMap<(BookId, DocumentId), Payment>,
+    pub(crate) refunds: BTreeMap<(BookId, DocumentId), Refund>,
+    pub(crate) expiries: BTreeSet<Expiry>,
+    pub(crate) journal: Vec<Decision>,
 }
 
 impl Memory {
     /// Appends a decision to the journal, which has no gaps.
-    pub fn record(&mut self, decision: Decision) {
+    pub(crate) fn record(&mut self, decision: Decision) {
         let next = u64::try_from(self.journal.len()).unwrap() + 1;
         assert_eq!(decision.position, Position(next), "positions are gapless");
         self.journal.push(decision);
     }
 
-    pub fn decision(&self, position: Position) -> Option<&Decision> {
+    pub(crate) fn decision(&self, position: Position) -> Option<&Decision> {
         self.journal.get(usize::try_from(position.0.checked_sub(1)?).unwrap())
     }
 }

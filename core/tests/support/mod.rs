@@ -1,3 +1,3 @@
 //! What the tests of the posting rules share.
 
-pub mod memory;
+pub(crate) mod memory;
