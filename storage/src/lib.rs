@@ -4,4 +4,5 @@
 //! Knows files; knows neither raft's protocol nor HTTP.
 
 pub mod codec;
+pub mod engine;
 pub mod log;

@@ -1,0 +1,304 @@
+//! The tables as column families of one RocksDB, written without a write-ahead log and flushed all together.
+//!
+//! `atomic_flush` makes a memtable switch cover all column families at one point between two batches, which is
+//! what [`super::TableEngine`] promises about crashes.
+
+use std::fmt;
+use std::path::Path;
+
+use rocksdb::{
+    BlockBasedOptions, BottommostLevelCompaction, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
+    DBRawIterator, FlushOptions, LogLevel, Options, ReadOptions, WriteBatch, WriteOptions,
+};
+
+use super::{Batch, Direction, EngineError, KeyRange, Row, Table, TableEngine, TableRead};
+
+/// A row is rarely larger than a journal block of 32 KiB.
+const JOURNAL_BLOCK_BYTES: usize = 64 << 10;
+/// Point reads are mostly of records below 200 bytes.
+const TABLE_BLOCK_BYTES: usize = 8 << 10;
+/// About one false positive in a hundred look-ups of a key that is not there.
+const BLOOM_BITS_PER_KEY: f64 = 10.0;
+/// Dirty pages go to the disk as files are written, not all at their final sync.
+const SYNC_EVERY_BYTES: u64 = 1 << 20;
+/// Enough for flushes and compactions beside the ledger's own threads on a small machine.
+const BACKGROUND_JOBS: i32 = 2;
+
+/// The State DB on a disk.
+pub struct RocksEngine {
+    db: DB,
+    without_wal: WriteOptions,
+}
+
+impl fmt::Debug for RocksEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RocksEngine").field("path", &self.db.path()).finish_non_exhaustive()
+    }
+}
+
+impl RocksEngine {
+    /// Opens or creates the database. Half of `memory_bytes` is for memtables, half for the block cache with
+    /// indexes and filters in it.
+    pub fn open(path: &Path, memory_bytes: usize) -> Result<Self, EngineError> {
+        let cache = Cache::new_lru_cache(memory_bytes / 2);
+        let memtable_bytes = memory_bytes / 2;
+        let descriptors = Table::ALL
+            .into_iter()
+            .map(|table| ColumnFamilyDescriptor::new(table.name(), table_options(table, &cache, memtable_bytes)));
+        let db = DB::open_cf_descriptors(&database_options(memtable_bytes), path, descriptors)
+            .map_err(|error| EngineError::Open { path: path.display().to_string(), message: error.to_string() })?;
+        let mut without_wal = WriteOptions::default();
+        without_wal.disable_wal(true);
+        Ok(Self { db, without_wal })
+    }
+
+    /// Hard links of all files as they are durable now, in a directory that does not exist yet.
+    pub fn checkpoint(&self, directory: &Path) -> Result<(), EngineError> {
+        rocksdb::checkpoint::Checkpoint::new(&self.db)
+            .and_then(|checkpoint| checkpoint.create_checkpoint(directory))
+            .map_err(|error| EngineError::Flush { message: error.to_string() })
+    }
+
+    /// Rewrites everything into its final shape; tests use it to see each byte pass through a compaction.
+    pub fn compact(&self) {
+        let mut options = rocksdb::CompactOptions::default();
+        options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
+        for table in Table::ALL {
+            self.db.compact_range_cf_opt(self.family(table), None::<&[u8]>, None::<&[u8]>, &options);
+        }
+    }
+
+    fn family(&self, table: Table) -> &ColumnFamily {
+        self.db.cf_handle(table.name()).expect("all tables are opened together")
+    }
+
+    fn get_with(&self, table: Table, key: &[u8], options: &ReadOptions) -> Result<Option<Vec<u8>>, EngineError> {
+        self.db.get_cf_opt(self.family(table), key, options).map_err(|error| read_error(table, &error))
+    }
+
+    fn multi_get_with(
+        &self,
+        table: Table,
+        keys: &[Vec<u8>],
+        options: &ReadOptions,
+    ) -> Result<Vec<Option<Vec<u8>>>, EngineError> {
+        self.db
+            .batched_multi_get_cf_opt(self.family(table), keys, true, options)
+            .into_iter()
+            .map(|found| match found {
+                Ok(value) => Ok(value.map(|value| value.to_vec())),
+                Err(error) => Err(read_error(table, &error)),
+            })
+            .collect()
+    }
+
+    fn scan_with(
+        &self,
+        table: Table,
+        range: &KeyRange,
+        direction: Direction,
+        limit: usize,
+        mut options: ReadOptions,
+    ) -> Result<Vec<Row>, EngineError> {
+        options.set_iterate_lower_bound(range.from.clone());
+        if let Some(to) = &range.to {
+            if *to <= range.from {
+                return Ok(vec![]);
+            }
+            options.set_iterate_upper_bound(to.clone());
+        }
+        let mut iterator = self.db.raw_iterator_cf_opt(self.family(table), options);
+        match direction {
+            Direction::Forward => iterator.seek_to_first(),
+            Direction::Backward => iterator.seek_to_last(),
+        }
+        collect(table, &mut iterator, direction, limit)
+    }
+}
+
+/// Takes rows until the limit; an iterator that ends early may have met an error.
+fn collect(
+    table: Table,
+    iterator: &mut DBRawIterator<'_>,
+    direction: Direction,
+    limit: usize,
+) -> Result<Vec<Row>, EngineError> {
+    let mut rows = Vec::new();
+    while rows.len() < limit {
+        let Some((key, value)) = iterator.item() else { break };
+        rows.push((key.to_vec(), value.to_vec()));
+        match direction {
+            Direction::Forward => iterator.next(),
+            Direction::Backward => iterator.prev(),
+        }
+    }
+    iterator.status().map_err(|error| read_error(table, &error))?;
+    Ok(rows)
+}
+
+fn read_error(table: Table, error: &rocksdb::Error) -> EngineError {
+    EngineError::Read { table, message: error.to_string() }
+}
+
+fn database_options(memtable_bytes: usize) -> Options {
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    options.set_atomic_flush(true);
+    options.set_paranoid_checks(true);
+    options.set_max_background_jobs(BACKGROUND_JOBS);
+    options.set_bytes_per_sync(SYNC_EVERY_BYTES);
+    // Checkpoints flush by themselves; this bound only catches one that is larger than was planned for.
+    options.set_db_write_buffer_size(memtable_bytes);
+    options.set_log_level(LogLevel::Warn);
+    options.set_keep_log_file_num(4);
+    options.set_max_log_file_size(4 << 20);
+    options
+}
+
+fn table_options(table: Table, cache: &Cache, memtable_bytes: usize) -> Options {
+    let mut blocks = BlockBasedOptions::default();
+    blocks.set_block_cache(cache);
+    blocks.set_format_version(5);
+    blocks.set_cache_index_and_filter_blocks(true);
+    blocks.set_cache_index_and_filter_blocks_with_high_priority(true);
+    blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    let mut options = Options::default();
+    // One table alone may use all of it: which one grows depends on the work.
+    options.set_write_buffer_size(memtable_bytes);
+    options.set_level_compaction_dynamic_level_bytes(true);
+    match table {
+        Table::Journal => {
+            blocks.set_block_size(JOURNAL_BLOCK_BYTES);
+            // The same compression on every level lets files move down without being rewritten: keys only grow.
+            options.set_compression_type(DBCompressionType::Lz4);
+            options.set_bottommost_compression_type(DBCompressionType::Lz4);
+            options.set_target_file_size_base(256 << 20);
+        }
+        Table::Subaccounts
+        | Table::Items
+        | Table::Keys
+        | Table::Holds
+        | Table::Charges
+        | Table::Payments
+        | Table::Refunds => {
+            blocks.set_block_size(TABLE_BLOCK_BYTES);
+            // Most look-ups are of keys that are new.
+            blocks.set_bloom_filter(BLOOM_BITS_PER_KEY, false);
+            lower_levels_compressed(&mut options);
+        }
+        Table::Books
+        | Table::Currencies
+        | Table::Accounts
+        | Table::Totals
+        | Table::Trees
+        | Table::Controls
+        | Table::Movements
+        | Table::Entries
+        | Table::Customers
+        | Table::Expiries
+        | Table::Meta => {
+            blocks.set_block_size(TABLE_BLOCK_BYTES);
+            lower_levels_compressed(&mut options);
+        }
+    }
+    options.set_block_based_table_factory(&blocks);
+    options
+}
+
+fn lower_levels_compressed(options: &mut Options) {
+    options.set_compression_type(DBCompressionType::None);
+    options.set_bottommost_compression_type(DBCompressionType::Lz4);
+}
+
+impl TableRead for RocksEngine {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
+        self.get_with(table, key, &ReadOptions::default())
+    }
+
+    fn multi_get(&self, table: Table, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, EngineError> {
+        self.multi_get_with(table, keys, &ReadOptions::default())
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        range: &KeyRange,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<Row>, EngineError> {
+        self.scan_with(table, range, direction, limit, ReadOptions::default())
+    }
+}
+
+/// The tables as they were at one moment.
+pub struct RocksSnapshot<'a> {
+    engine: &'a RocksEngine,
+    snapshot: rocksdb::Snapshot<'a>,
+}
+
+impl fmt::Debug for RocksSnapshot<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RocksSnapshot").field("sequence", &self.snapshot.sequence_number()).finish_non_exhaustive()
+    }
+}
+
+impl RocksSnapshot<'_> {
+    fn options(&self) -> ReadOptions {
+        let mut options = ReadOptions::default();
+        options.set_snapshot(&self.snapshot);
+        options
+    }
+}
+
+impl TableRead for RocksSnapshot<'_> {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
+        self.engine.get_with(table, key, &self.options())
+    }
+
+    fn multi_get(&self, table: Table, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, EngineError> {
+        self.engine.multi_get_with(table, keys, &self.options())
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        range: &KeyRange,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<Row>, EngineError> {
+        self.engine.scan_with(table, range, direction, limit, self.options())
+    }
+}
+
+impl TableEngine for RocksEngine {
+    type Snapshot<'a> = RocksSnapshot<'a>;
+
+    fn snapshot(&self) -> RocksSnapshot<'_> {
+        RocksSnapshot { engine: self, snapshot: self.db.snapshot() }
+    }
+
+    fn write(&self, batch: Batch) -> Result<(), EngineError> {
+        // RocksDB's own overhead per step is below 16 bytes.
+        let mut steps = WriteBatch::with_capacity_bytes(batch.bytes() + 16 * batch.steps().len());
+        for step in batch.into_steps() {
+            let family = self.family(step.table);
+            match step.value {
+                Some(value) => steps.put_cf(family, step.key, value),
+                None => steps.delete_cf(family, step.key),
+            }
+        }
+        self.db
+            .write_opt(steps, &self.without_wal)
+            .map_err(|error| EngineError::Write { message: error.to_string() })
+    }
+
+    fn flush(&self) -> Result<(), EngineError> {
+        let families: Vec<&ColumnFamily> = Table::ALL.into_iter().map(|table| self.family(table)).collect();
+        let mut options = FlushOptions::default();
+        options.set_wait(true);
+        self.db
+            .flush_cfs_opt(&families, &options)
+            .map_err(|error| EngineError::Flush { message: error.to_string() })
+    }
+}
