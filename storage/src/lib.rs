@@ -3,6 +3,9 @@
 //!
 //! Knows files; knows neither raft's protocol nor HTTP.
 
+#[macro_use]
 pub mod codec;
 pub mod engine;
+pub mod journal;
 pub mod log;
+pub mod tree;

@@ -14,11 +14,15 @@ mod decision;
 mod document;
 mod entry;
 mod error;
+#[cfg(test)]
+mod golden;
 pub mod keys;
 mod names;
 mod operation;
 mod primitive;
 mod record;
+#[cfg(test)]
+pub(crate) mod samples;
 
 use partita_core::decision::{Command, Decision};
 use partita_core::id::Fingerprint;
