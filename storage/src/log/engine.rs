@@ -14,10 +14,19 @@ pub enum Note {
 /// One step of a batch, in order.
 #[derive(Clone, Debug)]
 pub enum LogWrite {
-    Entry { index: u64, record: Vec<u8> },
-    Note { note: Note, record: Vec<u8> },
+    Entry {
+        index: u64,
+        record: Vec<u8>,
+    },
+    Note {
+        note: Note,
+        record: Vec<u8>,
+    },
     /// Removes the entries `first ..= last`.
-    Remove { first: u64, last: u64 },
+    Remove {
+        first: u64,
+        last: u64,
+    },
 }
 
 /// A store for one raft log. Records are opaque here.

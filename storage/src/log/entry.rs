@@ -196,14 +196,18 @@ mod tests {
         let id = EntryId { index: 7, term: 3, node: 2 };
         let entry = LogEntry { id, kind: EntryKind::Commands, payload: Bytes::from_static(b"abc") };
         assert_eq!(hex(&encode_entry(&entry)), "010103000000000000000200000000000000616263fbd3d032");
-        assert_eq!(hex(&encode_vote(Vote { term: 3, node: 2, committed: true })), "010300000000000000020000000000000001383a2282");
+        assert_eq!(
+            hex(&encode_vote(Vote { term: 3, node: 2, committed: true })),
+            "010300000000000000020000000000000001383a2282"
+        );
         assert_eq!(hex(&encode_entry_id(id)), "01070000000000000003000000000000000200000000000000791ab116");
     }
 
     #[test]
     fn records_come_back_as_they_were() {
         for kind in [EntryKind::Blank, EntryKind::Commands, EntryKind::Membership] {
-            let entry = LogEntry { id: EntryId { index: 9, term: 1, node: 4 }, kind, payload: Bytes::from_static(b"xyz") };
+            let entry =
+                LogEntry { id: EntryId { index: 9, term: 1, node: 4 }, kind, payload: Bytes::from_static(b"xyz") };
             assert_eq!(decode_entry(9, encode_entry(&entry)).unwrap(), entry);
         }
         let vote = Vote { term: 8, node: 1, committed: false };
@@ -212,7 +216,11 @@ mod tests {
 
     #[test]
     fn any_flipped_byte_and_a_wrong_place_are_damage() {
-        let entry = LogEntry { id: EntryId { index: 9, term: 1, node: 4 }, kind: EntryKind::Commands, payload: Bytes::from_static(b"xyz") };
+        let entry = LogEntry {
+            id: EntryId { index: 9, term: 1, node: 4 },
+            kind: EntryKind::Commands,
+            payload: Bytes::from_static(b"xyz"),
+        };
         let record = encode_entry(&entry);
         assert!(decode_entry(8, record.clone()).is_err());
         for at in 0..record.len() {

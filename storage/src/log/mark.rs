@@ -168,9 +168,11 @@ impl<M: MarkStore> HighWater<M> {
     fn write(&self, slots: &mut Slots, mark: Mark) -> Result<(), LogError> {
         let sequence = slots.sequence + 1;
         let offset = if sequence % 2 == 0 { 0 } else { SLOT_STRIDE };
-        self.store
-            .store(offset, &encode_slot(sequence, mark))
-            .map_err(|source| LogError::Mark { operation: "written", path: self.store.path(), source })?;
+        self.store.store(offset, &encode_slot(sequence, mark)).map_err(|source| LogError::Mark {
+            operation: "written",
+            path: self.store.path(),
+            source,
+        })?;
         *slots = Slots { sequence, stored: mark };
         Ok(())
     }
@@ -207,7 +209,11 @@ fn decode_slot(slot: &[u8]) -> Option<(u64, Mark)> {
     let flags = slot[14];
     let number = |at: usize| integer(&slot[at..at + 8]);
     let last = (flags & HAS_LAST != 0).then(|| EntryId { index: number(15), term: number(23), node: number(31) });
-    let vote = (flags & HAS_VOTE != 0).then(|| Vote { term: number(39), node: number(47), committed: flags & VOTE_COMMITTED != 0 });
+    let vote = (flags & HAS_VOTE != 0).then(|| Vote {
+        term: number(39),
+        node: number(47),
+        committed: flags & VOTE_COMMITTED != 0,
+    });
     Some((number(6), Mark { last, vote }))
 }
 

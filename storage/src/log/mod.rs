@@ -5,8 +5,8 @@
 //! passed in, so that the simulator and the crash tests run the same code over a store that loses what was
 //! not synced.
 
-pub mod entry;
 pub mod engine;
+pub mod entry;
 pub mod mark;
 pub mod memory;
 pub mod raft_log;
@@ -16,8 +16,8 @@ mod tail;
 use std::io;
 use std::path::PathBuf;
 
-pub use entry::{EntryId, EntryKind, LogEntry, Vote};
 pub use engine::{LogEngine, LogWrite, Note};
+pub use entry::{EntryId, EntryKind, LogEntry, Vote};
 pub use mark::{HighWater, Mark, MarkStore};
 pub use raft_log::{LogState, LogWriter, RaftLog, open_log};
 pub use rocks::RocksLog;

@@ -7,7 +7,9 @@ use parking_lot::Mutex;
 
 use super::LogError;
 use super::engine::{LogEngine, LogWrite, Note};
-use super::entry::{EntryId, LogEntry, Vote, decode_entry, decode_entry_id, decode_vote, encode_entry, encode_entry_id, encode_vote};
+use super::entry::{
+    EntryId, LogEntry, Vote, decode_entry, decode_entry_id, decode_vote, encode_entry, encode_entry_id, encode_vote,
+};
 use super::mark::{HighWater, Mark, MarkStore};
 use super::tail::Tail;
 
@@ -66,7 +68,11 @@ impl<E, M: fmt::Debug> fmt::Debug for LogWriter<E, M> {
 }
 
 /// Opens a log and checks it against its high-water mark. `tail_bytes` bounds the recent entries kept decoded.
-pub fn open_log<E: LogEngine, M: MarkStore>(engine: E, mark: M, tail_bytes: usize) -> Result<LogWriter<E, M>, LogError> {
+pub fn open_log<E: LogEngine, M: MarkStore>(
+    engine: E,
+    mark: M,
+    tail_bytes: usize,
+) -> Result<LogWriter<E, M>, LogError> {
     let vote = engine.note(Note::Vote)?.map(|record| decode_vote(&record)).transpose()?;
     let purged = engine.note(Note::Purged)?.map(|record| decode_entry_id(&record, "purge point")).transpose()?;
     let mut first_index = engine.first_index()?;
@@ -209,8 +215,10 @@ impl<E: LogEngine, M: MarkStore> LogWriter<E, M> {
     /// Makes staged entries durable, all with one sync.
     pub fn append(&mut self, entries: &[LogEntry]) -> Result<(), LogError> {
         let Some(last) = entries.last() else { return Ok(()) };
-        let batch: Vec<LogWrite> =
-            entries.iter().map(|entry| LogWrite::Entry { index: entry.id.index, record: encode_entry(entry) }).collect();
+        let batch: Vec<LogWrite> = entries
+            .iter()
+            .map(|entry| LogWrite::Entry { index: entry.id.index, record: encode_entry(entry) })
+            .collect();
         self.log.shared.engine.commit(&batch)?;
         let mut view = self.log.shared.view.lock();
         view.durable = Some(last.id.index);

@@ -40,7 +40,8 @@ impl RocksLog {
         options.set_max_open_files(128);
         options.set_keep_log_file_num(4);
         options.set_paranoid_checks(true);
-        let database = DB::open(&options, directory).map_err(|source| LogError::Database { operation: "open", source })?;
+        let database =
+            DB::open(&options, directory).map_err(|source| LogError::Database { operation: "open", source })?;
         let mut synced = WriteOptions::default();
         synced.set_sync(true);
         Ok(Self { database, synced })
@@ -64,10 +65,14 @@ impl LogEngine for RocksLog {
             match write {
                 LogWrite::Entry { index, record } => writes.put(entry_key(*index), record),
                 LogWrite::Note { note, record } => writes.put(note_key(*note), record),
-                LogWrite::Remove { first, last } => writes.delete_range(entry_key(*first).as_slice(), after(*last).as_slice()),
+                LogWrite::Remove { first, last } => {
+                    writes.delete_range(entry_key(*first).as_slice(), after(*last).as_slice())
+                }
             }
         }
-        self.database.write_opt(writes, &self.synced).map_err(|source| LogError::Database { operation: "write and sync", source })
+        self.database
+            .write_opt(writes, &self.synced)
+            .map_err(|source| LogError::Database { operation: "write and sync", source })
     }
 
     fn note(&self, note: Note) -> Result<Option<Vec<u8>>, LogError> {

@@ -1,0 +1,164 @@
+//! One `partita serve` process.
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::HarnessError;
+use crate::client::Client;
+
+const READY: Duration = Duration::from_secs(60);
+const STOP: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(5);
+/// How much of a log is worth showing.
+const TAIL_BYTES: usize = 4_000;
+
+/// Killed when dropped: no test leaves a process behind.
+#[derive(Debug)]
+pub struct Node {
+    child: Child,
+    url: String,
+    log: PathBuf,
+}
+
+impl Node {
+    /// Starts a node on a directory and waits until it is ready.
+    pub async fn start(data: &Path, args: &[&str]) -> Result<Self, HarnessError> {
+        let mut node = Self::spawn(data, args)?;
+        let client = node.client();
+        let deadline = Instant::now() + READY;
+        loop {
+            if let Some(status) = node.ended()? {
+                return Err(HarnessError::EndedEarly { status, log: node.log_tail() });
+            }
+            // Until it listens there is no answer, and that is no failure yet.
+            if client.get("/readyz").await.is_ok_and(|reply| reply.status == 200) {
+                return Ok(node);
+            }
+            if Instant::now() > deadline {
+                return Err(node.late("readiness", READY));
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Starts a node of which nothing is expected yet: it may refuse to run.
+    pub fn spawn(data: &Path, args: &[&str]) -> Result<Self, HarnessError> {
+        let log = data.with_extension("log");
+        let file = |what| {
+            let path = log.clone();
+            move |source| HarnessError::File { path, what, source }
+        };
+        let out = File::options().create(true).append(true).open(&log).map_err(file("cannot be opened"))?;
+        let errors = out.try_clone().map_err(file("cannot be opened twice"))?;
+        let address = free_address().map_err(file("no free port for the node that logs to it"))?;
+        let child = Command::new(binary()?)
+            .arg("serve")
+            .arg("--data")
+            .arg(data)
+            .args(["--listen", &address])
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(out)
+            .stderr(errors)
+            .spawn()
+            .map_err(file("the node that logs to it cannot be started"))?;
+        Ok(Self { child, url: format!("http://{address}"), log })
+    }
+
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client::new(&self.url)
+    }
+
+    /// SIGKILL, and gone when it returns.
+    pub fn kill(&mut self) -> Result<(), HarnessError> {
+        self.child.kill().map_err(|source| self.lost(source))?;
+        self.child.wait().map_err(|source| self.lost(source))?;
+        Ok(())
+    }
+
+    /// SIGTERM, and its exit status.
+    pub async fn stop(&mut self) -> Result<ExitStatus, HarnessError> {
+        self.terminate()?;
+        self.wait_for_end("the end after SIGTERM").await
+    }
+
+    pub fn terminate(&self) -> Result<(), HarnessError> {
+        // The standard library sends no other signal than SIGKILL; every shell has kill built in.
+        let sent = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &self.child.id().to_string()]).status();
+        sent.map(drop).map_err(|source| self.lost(source))
+    }
+
+    pub async fn wait_for_end(&mut self, what: &'static str) -> Result<ExitStatus, HarnessError> {
+        let deadline = Instant::now() + STOP;
+        loop {
+            if let Some(status) = self.ended()? {
+                return Ok(status);
+            }
+            if Instant::now() > deadline {
+                return Err(self.late(what, STOP));
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Its exit status, once it has ended.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>, HarnessError> {
+        self.child.try_wait().map_err(|source| self.lost(source))
+    }
+
+    /// The last part of what it, and the nodes before it on the same directory, said.
+    #[must_use]
+    pub fn log_tail(&self) -> String {
+        let bytes = match std::fs::read(&self.log) {
+            Ok(bytes) => bytes,
+            Err(error) => return format!("(no log: {error})"),
+        };
+        String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(TAIL_BYTES)..]).into_owned()
+    }
+
+    fn late(&self, what: &'static str, limit: Duration) -> HarnessError {
+        HarnessError::Late { what, seconds: limit.as_secs(), log: self.log_tail() }
+    }
+
+    fn lost(&self, source: std::io::Error) -> HarnessError {
+        HarnessError::File { path: self.log.clone(), what: "the node that logs to it cannot be reached", source }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // It may have ended already, which is as good.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// `PARTITA_BIN`, or `partita` of the same build as the running test: `target/release/deps/test` → `target/release/partita`.
+pub fn binary() -> Result<PathBuf, HarnessError> {
+    let path = match std::env::var_os("PARTITA_BIN") {
+        Some(path) => PathBuf::from(path),
+        None => {
+            let test = std::env::current_exe().map_err(|source| HarnessError::File {
+                path: PathBuf::from("."),
+                what: "the running test's own path is unknown",
+                source,
+            })?;
+            test.ancestors().nth(2).unwrap_or(Path::new(".")).join("partita")
+        }
+    };
+    if path.is_file() { Ok(path) } else { Err(HarnessError::NoBinary { path }) }
+}
+
+/// Free a moment ago; nothing else on a test machine hurries to take it.
+fn free_address() -> std::io::Result<String> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
+}

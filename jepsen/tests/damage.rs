@@ -1,0 +1,225 @@
+//! A node whose directory is taken, damaged or full says so and stops. It never serves or repairs by guessing.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use partita_jepsen::HarnessError;
+use partita_jepsen::books;
+use partita_jepsen::command::verify;
+use partita_jepsen::damage;
+use partita_jepsen::node::Node;
+use partita_jepsen::transfers::{self, Transfers};
+use serde_json::Value;
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A stopped node's directory with some thousands of transfers in it.
+async fn filled(data: &Path, in_order: bool) -> Result<(Transfers, Vec<Value>), HarnessError> {
+    let mut node = Node::start(data, &[]).await?;
+    transfers::open_book(&node.client()).await?;
+    let load = Transfers::default();
+    let running = load.start(&node.client(), 8);
+    let deadline = Instant::now() + DEADLINE;
+    while load.acknowledged().await < 5_000 {
+        assert!(Instant::now() < deadline, "the load acknowledged too little");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    running.stop().await;
+    let entries = books::entries(&node.client(), transfers::BOOK).await?;
+    if in_order {
+        assert!(node.stop().await?.success(), "{}", node.log_tail());
+    } else {
+        node.kill()?;
+    }
+    Ok((load, entries))
+}
+
+/// Starts a node that must end by itself, and hands back what it said.
+async fn refusal(data: &Path) -> Result<String, HarnessError> {
+    let log = data.with_extension("log");
+    if log.exists() {
+        std::fs::remove_file(&log).map_err(|source| HarnessError::File {
+            path: log,
+            what: "cannot be removed",
+            source,
+        })?;
+    }
+    let mut node = Node::spawn(data, &[])?;
+    let status = node.wait_for_end("the refusal to start").await?;
+    let said = node.log_tail();
+    assert!(!status.success(), "it ended as if all were well: {said}");
+    Ok(said)
+}
+
+fn assert_says(said: &str, words: &[&str]) {
+    let lower = said.to_lowercase();
+    assert!(words.iter().any(|word| lower.contains(word)), "none of {words:?} is in: {said}");
+}
+
+#[tokio::test]
+async fn a_second_node_on_the_same_directory_is_refused() -> Result<(), HarnessError> {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let data = directory.path().join("node");
+    let node = Node::start(&data, &[]).await?;
+    let mut second = Node::spawn(&data, &[])?;
+    let status = second.wait_for_end("the second node's refusal").await?;
+    assert!(!status.success(), "it ended as if all were well");
+    assert_says(&second.log_tail(), &["another process", "in use", "already", "locked"]);
+    assert_eq!(node.client().get("/readyz").await?.status, 200, "the first one goes on");
+    Ok(())
+}
+
+/// Either the node refuses to run on it, or verify finds it; and what the node does serve is right.
+async fn assert_noticed(data: &Path, entries: &[Value], what: &str) -> Result<(), HarnessError> {
+    let mut node = Node::spawn(data, &[])?;
+    let client = node.client();
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        if let Some(status) = node.ended()? {
+            assert!(!status.success(), "{what}: it ended as if all were well");
+            let said = node.log_tail();
+            assert_says(&said, &["corrupt", "checksum", "damaged", "mismatch", "differs"]);
+            return Ok(());
+        }
+        if client.get("/readyz").await.is_ok_and(|reply| reply.status == 200) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{what}: neither ready nor ended: {}", node.log_tail());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // A read that meets the damage gets no answer, or an error; never other entries.
+    match books::entries(&client, transfers::BOOK).await {
+        Ok(found) => assert!(found == entries, "{what}: it served something else"),
+        Err(error) => println!("{what}: {error}"),
+    }
+    node.kill()?;
+    let verified = verify(data).await?;
+    assert!(!verified.succeeded(), "{what}: neither the node nor verify noticed: {}", verified.said());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flipped_byte_in_a_table_file_is_noticed() -> Result<(), HarnessError> {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let data = directory.path().join("node");
+    let (_, entries) = filled(&data, true).await?;
+    let tables = damage::files(&data, ".sst")?;
+    assert!(!tables.is_empty(), "a node that stopped in order has written its tables");
+    for (number, table) in tables.iter().enumerate() {
+        let copy = directory.path().join(format!("copy-{number}"));
+        damage::copy(&data, &copy)?;
+        let inside = copy.join(table.strip_prefix(&data).expect("it was found below"));
+        // In the first block: data, whatever the file's size.
+        damage::flip(&inside, damage::length(&inside)?.min(200) / 2)?;
+        assert_noticed(&copy, &entries, &table.display().to_string()).await?;
+    }
+    println!("{} table files", tables.len());
+    Ok(())
+}
+
+/// The raft log's write-ahead file: the youngest acknowledged entries are there and nowhere else.
+fn log_file(data: &Path) -> Result<std::path::PathBuf, HarnessError> {
+    let logs = damage::files(data, ".log")?;
+    let mut longest = (0, None);
+    for log in logs {
+        let length = damage::length(&log)?;
+        if length > longest.0 {
+            longest = (length, Some(log));
+        }
+    }
+    Ok(longest.1.expect("a node that was killed has a write-ahead log"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_or_shortened_raft_log_is_refused() -> Result<(), HarnessError> {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let data = directory.path().join("node");
+    let (load, _) = filled(&data, false).await?;
+
+    for (name, part) in [("early", 4), ("middle", 2)] {
+        let copy = directory.path().join(name);
+        damage::copy(&data, &copy)?;
+        let log = log_file(&copy)?;
+        damage::flip(&log, damage::length(&log)? / part)?;
+        let said = refusal(&copy).await?;
+        assert_says(&said, &["corrupt", "checksum", "shorter", "mark"]);
+    }
+    for (name, part) in [("half", 2), ("nothing", u64::MAX)] {
+        let copy = directory.path().join(name);
+        damage::copy(&data, &copy)?;
+        let log = log_file(&copy)?;
+        damage::truncate(&log, damage::length(&log)? / part)?;
+        let said = refusal(&copy).await?;
+        assert_says(&said, &["shorter", "mark", "corrupt", "missing"]);
+    }
+
+    // The undamaged original still has everything.
+    let node = Node::start(&data, &[]).await?;
+    let checked = load.check(&node.client()).await?;
+    assert!(checked.acknowledged >= 5_000, "{checked:?}");
+    Ok(())
+}
+
+/// A small file system of its own, unmounted when dropped. Needs root.
+struct Mount {
+    point: tempfile::TempDir,
+}
+
+impl Mount {
+    fn new(size: &str) -> Option<Self> {
+        let point = tempfile::tempdir().expect("a temporary directory");
+        let path = point.path().to_string_lossy().into_owned();
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs", &path]).output();
+        mounted.is_ok_and(|output| output.status.success()).then_some(Self { point })
+    }
+
+    fn grow(&self, size: &str) {
+        let path = self.point.path().to_string_lossy().into_owned();
+        let grown = Command::new("mount").args(["-o", &format!("remount,size={size}"), &path]).status();
+        assert!(grown.is_ok_and(|status| status.success()), "a mount of our own can grow");
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        // What stays mounted is seen in the test's output; the test's own verdict matters more.
+        if !Command::new("umount").arg(self.point.path()).status().is_ok_and(|status| status.success()) {
+            eprintln!("{} stays mounted", self.point.path().display());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_stops_the_node_and_loses_nothing_acknowledged() -> Result<(), HarnessError> {
+    let Some(mount) = Mount::new("48m") else {
+        eprintln!("SKIPPED: a full disk needs a small file system, and mounting one needs root");
+        return Ok(());
+    };
+    let data = mount.point.path().join("node");
+    let load = Transfers::default();
+    let mut node = Node::start(&data, &["--memory", "64MiB"]).await?;
+    transfers::open_book(&node.client()).await?;
+    let running = load.start(&node.client(), 8);
+    let status = node.wait_for_end("the end on a full disk").await?;
+    running.stop().await;
+    let said = node.log_tail();
+    assert!(!status.success(), "it ended as if all were well: {said}");
+    assert_says(&said, &["no space", "full", "enospc"]);
+
+    // Still full: still a clear message.
+    let again = refusal(&data).await?;
+    assert_says(&again, &["no space", "full", "enospc"]);
+
+    mount.grow("512m");
+    let mut node = Node::start(&data, &[]).await?;
+    let checked = load.check(&node.client()).await?;
+    println!("{checked:?}");
+    assert!(checked.acknowledged > 0);
+    assert!(node.stop().await?.success(), "{}", node.log_tail());
+    let verified = verify(&data).await?;
+    assert!(verified.succeeded(), "{}", verified.said());
+    drop(node);
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! A node that is stopped, in order or by force, under load and while it checkpoints, loses nothing that it acknowledged
+//! and does nothing twice.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use partita_jepsen::HarnessError;
+use partita_jepsen::command::verify;
+use partita_jepsen::node::Node;
+use partita_jepsen::transfers::{self, Transfers};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+/// So little memory that checkpoints follow each other closely.
+const SMALL: [&str; 2] = ["--memory", "64MiB"];
+const DEADLINE: Duration = Duration::from_secs(60);
+
+async fn wait_for_acknowledgements(load: &Transfers, more_than: usize) {
+    let deadline = Instant::now() + DEADLINE;
+    while load.acknowledged().await <= more_than {
+        assert!(Instant::now() < deadline, "the load acknowledged nothing");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+async fn assert_verified(data: &Path) -> Result<(), HarnessError> {
+    let verified = verify(data).await?;
+    assert!(verified.succeeded(), "{}", verified.said());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_under_load_keeps_everything_acknowledged() -> Result<(), HarnessError> {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let data = directory.path().join("node");
+    let load = Transfers::default();
+    for round in 0..3 {
+        let mut node = Node::start(&data, &[]).await?;
+        transfers::open_book(&node.client()).await?;
+        let before = load.acknowledged().await;
+        let running = load.start(&node.client(), 16);
+        wait_for_acknowledgements(&load, before + 2_000).await;
+        let status = node.stop().await?;
+        assert!(status.success(), "round {round}: {status}: {}", node.log_tail());
+        running.stop().await;
+        assert_verified(&data).await?;
+    }
+    let node = Node::start(&data, &[]).await?;
+    let checked = load.check(&node.client()).await?;
+    println!("{checked:?}");
+    assert!(checked.acknowledged > 6_000);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kills_while_checkpoints_are_written_lose_and_double_nothing() -> Result<(), HarnessError> {
+    let seed =
+        std::env::var("PARTITA_SEED").map_or_else(|_| rand::rng().random(), |text| text.parse().expect("a number"));
+    println!("PARTITA_SEED={seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let data = directory.path().join("node");
+    let load = Transfers::default();
+    for _ in 0..12 {
+        let mut node = Node::start(&data, &SMALL).await?;
+        transfers::open_book(&node.client()).await?;
+        let before = load.acknowledged().await;
+        let running = load.start(&node.client(), 8);
+        wait_for_acknowledgements(&load, before + 500).await;
+        // A moment of any phase: appends, seals, journal chunks, table batches, flushes, purges.
+        tokio::time::sleep(Duration::from_micros(random.random_range(0..1_500_000))).await;
+        node.kill()?;
+        running.stop().await;
+    }
+    let mut node = Node::start(&data, &SMALL).await?;
+    let checked = load.check(&node.client()).await?;
+    println!("{checked:?}");
+    assert!(checked.acknowledged > 12 * 500);
+    assert!(node.stop().await?.success(), "{}", node.log_tail());
+    assert_verified(&data).await
+}
