@@ -14,7 +14,8 @@ fn read(path: &str) -> String {
 #[test]
 fn the_readme_shows_the_script_that_is_tested() {
     let script = read("examples/curl.sh");
-    let lines: Vec<_> = script.lines().filter(|line| line.starts_with("curl") || line.starts_with("BOOKS=")).collect();
+    let lines: Vec<_> =
+        script.lines().filter(|line| line.starts_with("curl") || line.starts_with("export BOOKS=")).collect();
     assert_eq!(lines.len(), 10, "{script}");
     let readme = read("README.md");
     for line in lines {

@@ -92,9 +92,17 @@ enum Outcome {
 struct Tally {
     posted: usize,
     replayed: usize,
-    /// By code: how many, and the first row with what the server said of it.
-    refused: BTreeMap<String, (usize, String)>,
+    refused: BTreeMap<String, Refused>,
     unexpected: usize,
+}
+
+/// The rows refused with one code.
+#[derive(Debug)]
+struct Refused {
+    count: usize,
+    first_row: usize,
+    /// What the server said of that row.
+    detail: String,
 }
 
 /// What every worker shares.
@@ -165,7 +173,11 @@ impl Import {
 
 impl Tally {
     fn done(&self) -> usize {
-        self.posted + self.refused.values().map(|(count, _)| count).sum::<usize>()
+        self.posted + self.refused_rows()
+    }
+
+    fn refused_rows(&self) -> usize {
+        self.refused.values().map(|refused| refused.count).sum()
     }
 
     /// `number` is the row's. A failure is handed back: it ends the import.
@@ -178,8 +190,16 @@ impl Tally {
             }
             Outcome::Refused { code, detail, amount_is_zero } => {
                 self.unexpected += usize::from(!amount_is_zero);
-                let first = || (0, format!("first in row {number}: {detail}"));
-                self.refused.entry(code).or_insert_with(first).0 += 1;
+                let refused = self.refused.entry(code).or_insert(Refused {
+                    count: 0,
+                    first_row: usize::MAX,
+                    detail: String::new(),
+                });
+                refused.count += 1;
+                if number < refused.first_row {
+                    refused.first_row = number;
+                    refused.detail = detail;
+                }
                 None
             }
             Outcome::Failed(error) => Some(error),
@@ -271,13 +291,12 @@ fn progress_bar(rows: usize) -> ProgressBar {
 }
 
 fn report(tally: &Tally, all: usize, took: Duration) -> Result<(), CliError> {
-    let refused: usize = tally.refused.values().map(|(count, _)| count).sum();
     let seconds = took.as_secs_f64();
     let per_second = f64::from(u32::try_from(tally.done()).unwrap_or(u32::MAX)) / seconds.max(0.001);
     print_line(&format!("{} of {all} rows posted, {} of them already before", tally.posted, tally.replayed))?;
-    print_line(&format!("{refused} rows refused"))?;
-    for (code, (count, detail)) in &tally.refused {
-        print_line(&format!("  {count} {code} ({detail})"))?;
+    print_line(&format!("{} rows refused", tally.refused_rows()))?;
+    for (code, Refused { count, first_row, detail }) in &tally.refused {
+        print_line(&format!("  {count} {code} (first in row {first_row}: {detail})"))?;
     }
     print_line(&format!("in {seconds:.1} s: {per_second:.0} rows/s, a charge and a payment each"))?;
     Ok(())
