@@ -2,7 +2,7 @@
 # One node on an empty directory, a book with the `saas` chart, the CDNOW purchases over HTTP, and the trial balance.
 # Leaves the server running until interrupted. From the environment:
 #   ONCE=1   check the totals exactly, stop the server, exit 0 only if all of it was right
-#   PORT=N   listen there (default: the first free one from 7420)
+#   PORT=N   listen there (default: 7070, or the next free one)
 #   DATA=DIR keep the data there (must be empty or absent; default: a temporary directory, removed at the end)
 set -euo pipefail
 # shellcheck source=scripts/env.sh
@@ -26,10 +26,10 @@ choose_port() {
         echo "$PORT"
         return
     fi
-    for port in {7420..7450}; do
+    for port in {7070..7100}; do
         if ! port_answers "$port"; then echo "$port"; return; fi
     done
-    die "no free port from 7420 to 7450: choose one with PORT=…"
+    die "no free port from 7070 to 7100: choose one with PORT=…"
 }
 
 # The status line of GET PATH, without needing curl on a fresh machine.
@@ -158,9 +158,8 @@ server=$!
 set +m
 wait_until_ready
 
-started=$SECONDS
 "$binary" import examples/cdnow.csv --url "$url" --book demo --create-book
-printf '\nThe whole import took %s s. Trial balance as of %s:\n\n' "$((SECONDS - started))" "$AS_OF"
+echo
 "$binary" trial-balance --url "$url" --book demo --as-of "$AS_OF"
 
 if [ -n "${ONCE:-}" ] && [ "$ONCE" != 0 ]; then
