@@ -9,7 +9,7 @@
 //!    then `unknown_currency`, `currency_not_allowed`, `too_many_decimals`, then `party_required`,
 //!    `party_not_allowed`, `item_required`, `item_not_allowed`;
 //! 5. what it refers to besides: `unknown_document`, `customer_mismatch`, `currency_mismatch`, `rate_required`;
-//! 6. the caps: `over_capture`, `over_application`, `over_refund`;
+//! 6. the caps: `over_capture`, `over_application`, `over_refund`, `document_full`;
 //! 7. the balances, in posting order: `overdraft`, `balance_too_large`.
 //!
 //! In an atomic batch the first refused element decides.
