@@ -1,5 +1,7 @@
 //! Bounds of the posting rules that no ordinary scenario reaches, and the property of refunds over random charges.
 
+#![allow(clippy::unwrap_used, reason = "a test stops where something is wrong")]
+
 mod scenario;
 mod support;
 

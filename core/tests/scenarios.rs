@@ -3,6 +3,8 @@
 //! A command, a line `----`, what the ledger answers, an empty line. `UPDATE_SCENARIOS=1 cargo test` writes the
 //! answers anew; read the difference before it is committed. The commands are listed in `scenario/parse.rs`.
 
+#![allow(clippy::unwrap_used, reason = "a test stops where something is wrong")]
+
 mod scenario;
 mod support;
 

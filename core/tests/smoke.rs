@@ -1,5 +1,7 @@
 //! The way of one entry through `execute`: decided once, replayed, refused when its key is reused.
 
+#![allow(clippy::unwrap_used, reason = "a test stops where something is wrong")]
+
 mod support;
 
 use partita_core::decision::{Answer, Command, Outcome};

@@ -45,7 +45,7 @@ impl Ledger {
             Line::TrialBalance => print::trial_balance(self),
             Line::Balance(place) => print::balance(self, &place),
             Line::Show(document) => print::document(self, &document),
-            Line::Operation { key, operation } => self.execute(key, operation),
+            Line::Operation { key, operation } => self.execute(key, *operation),
         }
     }
 
@@ -62,7 +62,7 @@ impl Ledger {
         match answer {
             Answer::Decided(decision) => {
                 if let Outcome::Refused(_) = decision.outcome {
-                    self.assert_untouched(before, &key);
+                    self.assert_untouched(&before, &key);
                 }
             }
             Answer::Replayed { position } => out.push_str(&format!("replayed #{position}\n")),
@@ -98,7 +98,7 @@ impl Ledger {
     }
 
     /// A refusal (without an expiry before it) changes the head, its key and the journal, and nothing else.
-    fn assert_untouched(&self, before: Memory, key: &Key) {
+    fn assert_untouched(&self, before: &Memory, key: &Key) {
         let expired = self.memory.journal.len() - before.journal.len() - 1;
         if expired > 0 {
             return;

@@ -46,7 +46,7 @@ pub(crate) enum Line {
     TrialBalance,
     Balance((AccountRef, CurrencyCode)),
     Show(DocumentRef),
-    Operation { key: Option<Key>, operation: Operation },
+    Operation { key: Option<Key>, operation: Box<Operation> },
 }
 
 /// The words of a line: options (`name=value`) apart from the rest, which is taken in order.
@@ -104,7 +104,7 @@ pub(crate) fn line(words: &mut Words<'_>, clock: Timestamp) -> Line {
             ("hold", id) => DocumentRef::Hold(id),
             (other, _) => panic!("what is a {other}?"),
         }),
-        name => Line::Operation { key, operation: operation(name, words) },
+        name => Line::Operation { key, operation: Box::new(operation(name, words)) },
     };
     words.end();
     line

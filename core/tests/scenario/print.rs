@@ -49,21 +49,18 @@ pub(super) fn decision(ledger: &Ledger, decision: &Decision) -> String {
 }
 
 fn refusal(rejection: &Rejection) -> String {
-    let mut text = format!("{} at {:?}", rejection.reason.code(), rejection.field);
-    match &rejection.reason {
-        Reason::OverCapture { available, decimals }
-        | Reason::OverApplication { available, decimals }
-        | Reason::OverRefund { available, decimals } => {
-            let available = Formatted { minor: *available, decimals: *decimals };
-            write!(text, ", available {available}").unwrap();
-        }
-        Reason::Overdraft { account, available, decimals } => {
-            let available = Formatted { minor: *available, decimals: *decimals };
-            write!(text, ", {account} has {available} available").unwrap();
-        }
-        Reason::AlreadyExists { decided_at, .. } => write!(text, ", since #{decided_at}").unwrap(),
-        Reason::RoleMissing { role } => write!(text, ": {role}").unwrap(),
-        other => write!(text, ": {other}").unwrap(),
+    let reason = &rejection.reason;
+    let mut text = format!("{} at {:?}: {reason}", reason.code(), rejection.field);
+    if let Reason::OverCapture { available, decimals }
+    | Reason::OverApplication { available, decimals }
+    | Reason::OverRefund { available, decimals }
+    | Reason::Overdraft { available, decimals, .. } = reason
+    {
+        let available = Formatted { minor: *available, decimals: *decimals };
+        write!(text, ", available {available}").unwrap();
+    }
+    if let Reason::AlreadyExists { decided_at, .. } = reason {
+        write!(text, ", since #{decided_at}").unwrap();
     }
     text
 }
