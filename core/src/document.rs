@@ -13,7 +13,8 @@ use crate::id::{AccountId, CurrencyId, DocumentId, EntryNumber, Item, Party, Pos
 use crate::money::Amount;
 use crate::time::{Date, Timestamp};
 
-/// The most entries that one document may gather; each decision on it lists them all.
+/// The most entries that one document may gather, and the most charges that a payment is ever applied to; each
+/// decision on it lists them all.
 pub const MAX_DOCUMENT_ENTRIES: usize = 1_000;
 
 /// One side of a hold or transfer.

@@ -97,7 +97,9 @@ pub enum Reason {
     Overdraft { account: AccountCode, available: i128, decimals: u8 },
     #[error("the sums of account {account} would pass the greatest amount that the ledger can hold")]
     BalanceTooLarge { account: AccountCode },
-    #[error("a document gathers at most 1,000 entries, and each has at most 1,000 lines")]
+    #[error(
+        "a document gathers at most 1,000 entries of at most 1,000 lines, and a payment settles at most 1,000 charges"
+    )]
     DocumentFull,
 }
 

@@ -74,6 +74,27 @@ fn a_document_gathers_at_most_1000_entries() {
 }
 
 #[test]
+fn a_payment_settles_at_most_1000_charges() {
+    let mut ledger = Ledger::default();
+    accepted(&mut ledger, "book acme USD saas");
+    accepted(&mut ledger, "pay pay_1 cus_1 processor=stripe 2000.00 USD");
+    let apply = |charges: &[String]| format!("apply pay_1 {}", charges.join(","));
+    for round in 0..10 {
+        let ids: Vec<String> = (0..100).map(|number| format!("in_{}", round * 100 + number)).collect();
+        for id in &ids {
+            accepted(&mut ledger, &format!("charge {id} cus_1 USD revenue=revenue:sales:1.00"));
+        }
+        accepted(&mut ledger, &apply(&ids.iter().map(|id| format!("{id}:1.00")).collect::<Vec<_>>()));
+    }
+    accepted(&mut ledger, "charge in_1000 cus_1 USD revenue=revenue:sales:1.00");
+    assert!(refused(&mut ledger, "apply pay_1 in_1000:1.00").starts_with("document_full at Whole"));
+    // What is not applied is refunded first; then the newest charges.
+    accepted(&mut ledger, "refund re_1 pay_1 1090.00");
+    assert!(refused(&mut ledger, "refund re_2 pay_1 910.01").starts_with("over_refund at Amount"));
+    accepted(&mut ledger, "refund re_2 pay_1 910.00");
+}
+
+#[test]
 fn sums_beyond_128_bits_are_refused() {
     let mut ledger = Ledger::default();
     accepted(&mut ledger, "book acme USD saas");

@@ -2,7 +2,7 @@
 
 use crate::commit::open_amount;
 use crate::currency::Currency;
-use crate::document::{Application, Charge, Payment};
+use crate::document::{Application, Charge, MAX_DOCUMENT_ENTRIES, Payment};
 use crate::id::{DocumentId, EntryNumber};
 use crate::money::Amount;
 use crate::operation::WrittenApplication;
@@ -107,8 +107,11 @@ impl Targets {
         if !target.charge.payments.contains(&payment.id) {
             target.charge.payments.push(payment.id.clone());
         }
-        match payment.applications.iter_mut().find(|application| application.charge == *id) {
-            Some(application) => application.amount += amount,
+        match payment.applications.iter().position(|application| application.charge == *id) {
+            Some(index) => payment.applications[index].amount += amount,
+            None if payment.applications.len() >= MAX_DOCUMENT_ENTRIES => {
+                return Err(Rejection::new(Reason::DocumentFull, Field::Whole));
+            }
             None => payment.applications.push(Application { charge: id.clone(), amount, refunded: 0 }),
         }
         Ok(())
