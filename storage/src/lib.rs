@@ -8,4 +8,5 @@ pub mod codec;
 pub mod engine;
 pub mod journal;
 pub mod log;
+pub mod state;
 pub mod tree;

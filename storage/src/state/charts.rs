@@ -1,0 +1,318 @@
+//! The tables that are small and asked for at every line: books, charts of accounts, registered currencies,
+//! counters, control balances and hash trees. All of them are held in memory, loaded when the state is opened.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use partita_core::account::{Account, Book};
+use partita_core::currency::Currency;
+use partita_core::id::{AccountCode, AccountId, BookCode, BookId, CurrencyCode, CurrencyId, Role};
+use partita_core::state::{BookTotals, ControlKey, Sums};
+
+use super::error::StorageError;
+use crate::codec::keys::TableKey;
+use crate::codec::{Stored, decode_record, encode_record};
+use crate::engine::{Batch, Direction, KeyRange, Row, Table, TableRead};
+use crate::tree::{Frontier, Hash};
+
+/// Rows per read while a table is loaded.
+const LOAD_PAGE_ROWS: usize = 4_096;
+
+/// What one book has. The cluster's own scope (number 0) has a tree only.
+#[derive(Debug, Default)]
+struct BookState {
+    book: Option<Arc<Book>>,
+    totals: BookTotals,
+    tree: Frontier,
+    /// Account n stands at n − 1.
+    accounts: Vec<Arc<Account>>,
+    account_codes: BTreeMap<AccountCode, AccountId>,
+    /// In the order of opening, closed ones included.
+    roles: HashMap<Role, BTreeSet<AccountId>>,
+    currencies: BTreeMap<CurrencyId, Currency>,
+    currency_codes: HashMap<CurrencyCode, CurrencyId>,
+    controls: BTreeMap<(AccountId, CurrencyId), Sums>,
+}
+
+/// The rows that changed since the last seal.
+#[derive(Debug, Default)]
+struct Changed {
+    books: BTreeSet<BookId>,
+    totals: BTreeSet<BookId>,
+    trees: BTreeSet<BookId>,
+    accounts: BTreeSet<(BookId, AccountId)>,
+    currencies: BTreeSet<(BookId, CurrencyId)>,
+    controls: BTreeSet<ControlKey>,
+}
+
+/// All books by number.
+#[derive(Debug, Default)]
+pub(super) struct Charts {
+    books: Vec<BookState>,
+    codes: BTreeMap<BookCode, BookId>,
+    changed: Changed,
+}
+
+fn index(book: BookId) -> usize {
+    usize::try_from(book.0).expect("addresses have at least 32 bits")
+}
+
+fn place(account: AccountId) -> Option<usize> {
+    account.0.checked_sub(1).and_then(|place| usize::try_from(place).ok())
+}
+
+impl Charts {
+    fn of(&self, book: BookId) -> Option<&BookState> {
+        self.books.get(index(book))
+    }
+
+    fn of_mut(&mut self, book: BookId) -> &mut BookState {
+        let index = index(book);
+        if index >= self.books.len() {
+            self.books.resize_with(index + 1, BookState::default);
+        }
+        &mut self.books[index]
+    }
+
+    pub(super) fn book(&self, id: BookId) -> Option<Arc<Book>> {
+        self.of(id)?.book.clone()
+    }
+
+    pub(super) fn book_by_code(&self, code: &BookCode) -> Option<Arc<Book>> {
+        self.book(*self.codes.get(code)?)
+    }
+
+    /// In the order of their codes.
+    pub(super) fn books_after(&self, after: Option<&BookCode>) -> impl Iterator<Item = Arc<Book>> + '_ {
+        use std::ops::Bound;
+        let from = after.map_or(Bound::Unbounded, |code| Bound::Excluded(code.clone()));
+        self.codes.range((from, Bound::Unbounded)).filter_map(|(_, id)| self.book(*id))
+    }
+
+    pub(super) fn totals(&self, book: BookId) -> BookTotals {
+        self.of(book).map(|state| state.totals.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn tree_root(&self, book: BookId) -> Hash {
+        self.of(book).map_or_else(|| Frontier::default().root(), |state| state.tree.root())
+    }
+
+    pub(super) fn currency(&self, book: BookId, code: &CurrencyCode) -> Option<Currency> {
+        let id = *self.of(book)?.currency_codes.get(code)?;
+        self.currency_by_id(book, id)
+    }
+
+    pub(super) fn currency_by_id(&self, book: BookId, id: CurrencyId) -> Option<Currency> {
+        self.of(book)?.currencies.get(&id).cloned()
+    }
+
+    pub(super) fn currencies(&self, book: BookId) -> Vec<Currency> {
+        self.of(book).map(|state| state.currencies.values().cloned().collect()).unwrap_or_default()
+    }
+
+    pub(super) fn account(&self, book: BookId, id: AccountId) -> Option<Arc<Account>> {
+        self.of(book)?.accounts.get(place(id)?).cloned()
+    }
+
+    pub(super) fn account_by_code(&self, book: BookId, code: &AccountCode) -> Option<Arc<Account>> {
+        let id = *self.of(book)?.account_codes.get(code)?;
+        self.account(book, id)
+    }
+
+    pub(super) fn account_by_role(&self, book: BookId, role: &Role) -> Option<Arc<Account>> {
+        let ids = self.of(book)?.roles.get(role)?;
+        ids.iter().filter_map(|id| self.account(book, *id)).find(|account| !account.closed)
+    }
+
+    /// In the order of their codes.
+    pub(super) fn accounts(&self, book: BookId) -> Vec<Arc<Account>> {
+        let Some(state) = self.of(book) else { return vec![] };
+        state.account_codes.values().filter_map(|id| self.account(book, *id)).collect()
+    }
+
+    pub(super) fn control(&self, key: &ControlKey) -> Sums {
+        self.of(key.book).and_then(|state| state.controls.get(&(key.account, key.currency))).copied().unwrap_or_default()
+    }
+
+    pub(super) fn controls_of(&self, book: BookId, account: AccountId) -> Vec<(CurrencyId, Sums)> {
+        let Some(state) = self.of(book) else { return vec![] };
+        let range = (account, CurrencyId(0))..=(account, CurrencyId(u16::MAX));
+        state.controls.range(range).map(|((_, currency), sums)| (*currency, *sums)).collect()
+    }
+
+    pub(super) fn controls(&self, book: BookId) -> Vec<(ControlKey, Sums)> {
+        let Some(state) = self.of(book) else { return vec![] };
+        let key = |(account, currency)| ControlKey { book, account, currency };
+        state.controls.iter().map(|(at, sums)| (key(*at), *sums)).collect()
+    }
+
+    pub(super) fn put_book(&mut self, book: Book) {
+        self.changed.books.insert(book.id);
+        self.keep_book(book);
+    }
+
+    fn keep_book(&mut self, book: Book) {
+        self.codes.insert(book.code.clone(), book.id);
+        let id = book.id;
+        self.of_mut(id).book = Some(Arc::new(book));
+    }
+
+    pub(super) fn put_totals(&mut self, book: BookId, totals: BookTotals) {
+        self.changed.totals.insert(book);
+        self.of_mut(book).totals = totals;
+    }
+
+    pub(super) fn push_leaf(&mut self, book: BookId, leaf: Hash) {
+        self.changed.trees.insert(book);
+        self.of_mut(book).tree.push(leaf);
+    }
+
+    pub(super) fn put_currency(&mut self, book: BookId, currency: Currency) {
+        self.changed.currencies.insert((book, currency.id));
+        self.keep_currency(book, currency);
+    }
+
+    fn keep_currency(&mut self, book: BookId, currency: Currency) {
+        let state = self.of_mut(book);
+        state.currency_codes.insert(currency.code.clone(), currency.id);
+        state.currencies.insert(currency.id, currency);
+    }
+
+    pub(super) fn put_account(&mut self, book: BookId, account: Account) {
+        self.changed.accounts.insert((book, account.id));
+        assert!(self.keep_account(book, account), "accounts are numbered 1, 2, … in the order of opening");
+    }
+
+    /// False if accounts before it are missing.
+    fn keep_account(&mut self, book: BookId, account: Account) -> bool {
+        let state = self.of_mut(book);
+        state.account_codes.insert(account.code.clone(), account.id);
+        if let Some(role) = &account.role {
+            state.roles.entry(role.clone()).or_default().insert(account.id);
+        }
+        match place(account.id) {
+            Some(place) if place < state.accounts.len() => state.accounts[place] = Arc::new(account),
+            Some(place) if place == state.accounts.len() => state.accounts.push(Arc::new(account)),
+            Some(_) | None => return false,
+        }
+        true
+    }
+
+    pub(super) fn put_control(&mut self, key: ControlKey, sums: Sums) {
+        self.of_mut(key.book).controls.insert((key.account, key.currency), sums);
+        self.changed.controls.insert(key);
+    }
+
+    /// The stored rows of everything that changed.
+    pub(super) fn seal(&mut self) -> SealedCharts {
+        let Changed { books, totals, trees, accounts, currencies, controls } = std::mem::take(&mut self.changed);
+        let changed = "a changed row is there";
+        let mut rows = Batch::new();
+        for id in books {
+            rows.put(Table::Books, id.to_bytes(), encode_record(&*self.book(id).expect(changed)));
+        }
+        for id in totals {
+            rows.put(Table::Totals, id.to_bytes(), encode_record(&self.of(id).expect(changed).totals));
+        }
+        for id in trees {
+            rows.put(Table::Trees, id.to_bytes(), encode_record(&self.of(id).expect(changed).tree));
+        }
+        for (book, id) in accounts {
+            let account = self.account(book, id).expect(changed);
+            rows.put(Table::Accounts, (book, id).to_bytes(), encode_record(&*account));
+        }
+        for (book, id) in currencies {
+            let currency = self.currency_by_id(book, id).expect(changed);
+            rows.put(Table::Currencies, (book, id).to_bytes(), encode_record(&currency));
+        }
+        for key in controls {
+            rows.put(Table::Controls, key.to_bytes(), encode_record(&self.control(&key)));
+        }
+        SealedCharts { rows }
+    }
+
+    /// Reads all of it.
+    pub(super) fn load(engine: &impl TableRead) -> Result<Self, StorageError> {
+        let mut charts = Self::default();
+        load(engine, Table::Books, |id: BookId, book: Book| {
+            let fits = id == book.id;
+            charts.keep_book(book);
+            fits
+        })?;
+        load(engine, Table::Totals, |id: BookId, totals: BookTotals| {
+            charts.of_mut(id).totals = totals;
+            true
+        })?;
+        load(engine, Table::Trees, |id: BookId, tree: Frontier| {
+            charts.of_mut(id).tree = tree;
+            true
+        })?;
+        load(engine, Table::Accounts, |(book, id): (BookId, AccountId), account: Account| {
+            id == account.id && charts.keep_account(book, account)
+        })?;
+        load(engine, Table::Currencies, |(book, id): (BookId, CurrencyId), currency: Currency| {
+            let fits = id == currency.id;
+            charts.keep_currency(book, currency);
+            fits
+        })?;
+        load(engine, Table::Controls, |key: ControlKey, sums: Sums| {
+            charts.of_mut(key.book).controls.insert((key.account, key.currency), sums);
+            true
+        })?;
+        Ok(charts)
+    }
+}
+
+/// Reads every row of a table in order; `keep` says whether the row fits its key and those before it.
+fn load<K: TableKey, V: Stored>(
+    engine: &impl TableRead,
+    table: Table,
+    mut keep: impl FnMut(K, V) -> bool,
+) -> Result<(), StorageError> {
+    for_each_row(engine, table, KeyRange::all(), |key, bytes| {
+        let corrupt = |source| StorageError::Corrupt { table, key: key.clone(), source };
+        let (typed, value) = (K::from_bytes(&key).map_err(corrupt)?, decode_record(&bytes).map_err(corrupt)?);
+        if keep(typed, value) {
+            Ok(())
+        } else {
+            Err(StorageError::Inconsistent { table, key: key.clone(), problem: "the record does not fit its key" })
+        }
+    })
+}
+
+/// Calls `visit` for every row of a range, reading page by page.
+pub(super) fn for_each_row(
+    engine: &impl TableRead,
+    table: Table,
+    mut range: KeyRange,
+    mut visit: impl FnMut(Vec<u8>, Vec<u8>) -> Result<(), StorageError>,
+) -> Result<(), StorageError> {
+    loop {
+        let rows: Vec<Row> = engine.scan(table, &range, Direction::Forward, LOAD_PAGE_ROWS)?;
+        let is_last = rows.len() < LOAD_PAGE_ROWS;
+        if let Some((last, _)) = rows.last() {
+            range.from = [last.as_slice(), &[0]].concat();
+        }
+        for (key, value) in rows {
+            visit(key, value)?;
+        }
+        if is_last {
+            return Ok(());
+        }
+    }
+}
+
+/// Changed rows on their way to the disk.
+pub(super) struct SealedCharts {
+    rows: Batch,
+}
+
+impl SealedCharts {
+    pub(super) fn write_to(&self, batch: &mut Batch) {
+        for step in self.rows.steps() {
+            if let Some(value) = &step.value {
+                batch.put(step.table, step.key.clone(), value.clone());
+            }
+        }
+    }
+}

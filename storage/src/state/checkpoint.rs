@@ -1,0 +1,166 @@
+//! Checkpoints: a sealed generation on its way to the disk.
+//!
+//! First the journal's blocks, in batches of a few megabytes: blocks beyond the stored head are invisible. Then all
+//! tables and the head in one batch, so that balances never stand beside another `applied`. Then the flush. The
+//! store may make any of these batches durable by itself, and after each of them the database is a valid state.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::applier::Shared;
+use super::charts::SealedCharts;
+use super::error::StorageError;
+use super::head::{Applied, HEAD_KEY, HeadRecord, STATE_FORMAT, horizon_key};
+use super::journal::Blocks;
+use super::layers::{Hashed, SealedTable, Sorted};
+use super::working::WorkingSet;
+use crate::codec::keys::TableKey;
+use crate::codec::{LEVEL, encode_record};
+use crate::engine::{Batch, Table, TableEngine};
+use partita_core::document::{Charge, Hold, Payment, Refund};
+use partita_core::state::{EntryRecord, KeyRecord, Movement, Subaccount, Sums};
+
+/// Journal blocks per batch.
+const JOURNAL_BATCH_BYTES: usize = 4 << 20;
+
+/// A generation that changes no more.
+pub struct Sealed {
+    head: HeadRecord,
+    journal: Arc<Blocks>,
+    charts: SealedCharts,
+    horizons: Vec<(Vec<u8>, Vec<u8>)>,
+    keys: SealedTable<Hashed<KeyRecord>>,
+    subaccounts: SealedTable<Hashed<Subaccount>>,
+    items: SealedTable<Sorted<Sums>>,
+    movements: SealedTable<Sorted<Movement>>,
+    entries: SealedTable<Sorted<EntryRecord>>,
+    holds: SealedTable<Sorted<Hold>>,
+    charges: SealedTable<Sorted<Charge>>,
+    payments: SealedTable<Sorted<Payment>>,
+    refunds: SealedTable<Sorted<Refund>>,
+    customers: SealedTable<Sorted<()>>,
+    expiries: SealedTable<Sorted<()>>,
+}
+
+impl fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sealed").field("applied", &self.head.applied.index).finish_non_exhaustive()
+    }
+}
+
+impl Sealed {
+    pub(super) fn of<E: TableEngine>(working: &mut WorkingSet<E>) -> Self {
+        let horizons = working.all_keys.changed_since(&working.written_keys);
+        working.written_keys = working.all_keys.clone();
+        working.generation_bytes = 0;
+        Self {
+            head: HeadRecord {
+                format: STATE_FORMAT,
+                level: LEVEL,
+                head: working.head,
+                applied: working.applied.clone(),
+                tree: working.tree.clone(),
+            },
+            journal: working.journal.seal(),
+            charts: working.charts.seal(),
+            horizons: horizons
+                .into_iter()
+                .map(|((book, class), horizon)| (horizon_key(book, class), encode_record(&horizon)))
+                .collect(),
+            keys: working.keys.seal(),
+            subaccounts: working.subaccounts.seal(),
+            items: working.items.seal(),
+            movements: working.movements.seal(),
+            entries: working.entries.seal(),
+            holds: working.holds.seal(),
+            charges: working.charges.seal(),
+            payments: working.payments.seal(),
+            refunds: working.refunds.seal(),
+            customers: working.customers.seal(),
+            expiries: working.expiries.seal(),
+        }
+    }
+
+    /// All tables and the head.
+    fn tables(&self) -> Batch {
+        let mut batch = Batch::new();
+        self.charts.write_to(&mut batch);
+        self.keys.write_to(&mut batch);
+        self.subaccounts.write_to(&mut batch);
+        self.items.write_to(&mut batch);
+        self.movements.write_to(&mut batch);
+        self.entries.write_to(&mut batch);
+        self.holds.write_to(&mut batch);
+        self.charges.write_to(&mut batch);
+        self.payments.write_to(&mut batch);
+        self.refunds.write_to(&mut batch);
+        self.customers.write_to(&mut batch);
+        self.expiries.write_to(&mut batch);
+        for (key, record) in &self.horizons {
+            batch.put(Table::Meta, key.clone(), record.clone());
+        }
+        batch.put(Table::Meta, HEAD_KEY.to_vec(), encode_record(&self.head));
+        batch
+    }
+}
+
+/// Writes sealed generations, one at a time, beside the applier.
+pub struct Checkpointer<E> {
+    shared: Arc<Shared<E>>,
+}
+
+impl<E> fmt::Debug for Checkpointer<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Checkpointer").finish_non_exhaustive()
+    }
+}
+
+impl<E: TableEngine> Checkpointer<E> {
+    pub(super) fn new(shared: Arc<Shared<E>>) -> Self {
+        Self { shared }
+    }
+
+    /// Makes a sealed generation durable and says up to which raft entry the state now is. After an error the
+    /// process must stop: what of it reached the disk is a valid state, but the generation cannot be written again.
+    pub fn write(&mut self, sealed: Sealed) -> Result<Applied, StorageError> {
+        let engine = &*self.shared.engine;
+        let mut blocks = Batch::new();
+        for (first, block) in &*sealed.journal {
+            blocks.put(Table::Journal, first.to_bytes(), block.to_vec());
+            if blocks.bytes() >= JOURNAL_BATCH_BYTES {
+                engine.write(std::mem::take(&mut blocks))?;
+            }
+        }
+        if !blocks.is_empty() {
+            engine.write(blocks)?;
+        }
+        engine.write(sealed.tables())?;
+        engine.flush()?;
+        let applied = sealed.head.applied.clone();
+        // What memory held of it goes only now that the engine has it, and is freed outside the lock.
+        let forgotten = self.shared.working.write().settle();
+        drop((forgotten, sealed));
+        Ok(applied)
+    }
+}
+
+/// What a settled checkpoint lets go of.
+pub(super) struct Forgotten {
+    _journal: Option<Arc<Blocks>>,
+    _points: (Arc<Hashed<KeyRecord>>, Arc<Hashed<Subaccount>>),
+    _balances: (Arc<Sorted<Sums>>, Arc<Sorted<Movement>>, Arc<Sorted<EntryRecord>>),
+    _documents: (Arc<Sorted<Hold>>, Arc<Sorted<Charge>>, Arc<Sorted<Payment>>, Arc<Sorted<Refund>>),
+    _lists: (Arc<Sorted<()>>, Arc<Sorted<()>>),
+}
+
+impl<E: TableEngine> WorkingSet<E> {
+    fn settle(&mut self) -> Forgotten {
+        Forgotten {
+            _journal: self.journal.settle(),
+            _points: (self.keys.settle(), self.subaccounts.settle()),
+            _balances: (self.items.settle(), self.movements.settle(), self.entries.settle()),
+            _documents: (self.holds.settle(), self.charges.settle(), self.payments.settle(), self.refunds.settle()),
+            _lists: (self.customers.settle(), self.expiries.settle()),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Where the stored state stands: one record that a checkpoint writes together with all tables.
+
+use partita_core::id::BookId;
+use partita_core::state::Head;
+
+use super::error::{OpenError, StorageError};
+use super::horizon::KeyClass;
+use crate::codec::{CodecError, Reader, Stored, Writer, decode_record};
+use crate::engine::{KeyRange, Table, TableRead};
+use crate::tree::Frontier;
+
+/// The layout of the State DB that this program reads and writes.
+pub const STATE_FORMAT: u16 = 1;
+
+/// The last raft entry that the state includes; what `raft` means is the consensus crate's business.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    pub index: u64,
+    /// Log id and membership.
+    pub raft: Vec<u8>,
+}
+
+/// The record under [`HEAD_KEY`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeadRecord {
+    pub format: u16,
+    /// The replicated level of the last batch.
+    pub level: u8,
+    pub head: Head,
+    pub applied: Applied,
+    /// Of the hash tree over all decisions.
+    pub tree: Frontier,
+}
+
+impl Stored for HeadRecord {
+    fn put(&self, writer: &mut Writer) {
+        let Self { format, level, head, applied: Applied { index, raft }, tree } = self;
+        format.put(writer);
+        level.put(writer);
+        head.put(writer);
+        index.put(writer);
+        raft.put(writer);
+        tree.put(writer);
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
+        Ok(Self {
+            format: Stored::take(reader)?,
+            level: Stored::take(reader)?,
+            head: Stored::take(reader)?,
+            applied: Applied { index: Stored::take(reader)?, raft: Stored::take(reader)? },
+            tree: Stored::take(reader)?,
+        })
+    }
+}
+
+pub const HEAD_KEY: &[u8] = b"head";
+/// Key horizons stand under this, the book (big-endian) and the class's tag.
+pub const HORIZON_PREFIX: &[u8] = b"keys/";
+
+pub(super) fn horizon_key(book: BookId, class: KeyClass) -> Vec<u8> {
+    [HORIZON_PREFIX, &book.0.to_be_bytes(), &[class.tag()]].concat()
+}
+
+/// The book and class of a horizon's key.
+pub(super) fn parse_horizon_key(key: &[u8]) -> Option<(BookId, KeyClass)> {
+    let (book, tag) = key.strip_prefix(HORIZON_PREFIX)?.split_first_chunk::<4>()?;
+    let class = KeyClass::ALL.into_iter().find(|class| [class.tag()] == tag)?;
+    Some((BookId(u32::from_be_bytes(*book)), class))
+}
+
+/// The stored head; `None` in an empty database.
+pub fn read_head(engine: &impl TableRead) -> Result<Option<HeadRecord>, OpenError> {
+    let Some(bytes) = engine.get(Table::Meta, HEAD_KEY)? else {
+        for table in Table::ALL {
+            // Journal blocks may have been written before the first head.
+            let found = engine.scan(table, &KeyRange::all(), crate::engine::Direction::Forward, 1)?;
+            if table != Table::Journal && !found.is_empty() {
+                return Err(OpenError::NoHead);
+            }
+        }
+        return Ok(None);
+    };
+    let record: HeadRecord = decode_record(&bytes).map_err(|source| StorageError::Corrupt {
+        table: Table::Meta,
+        key: HEAD_KEY.to_vec(),
+        source,
+    })?;
+    if record.format != STATE_FORMAT {
+        return Err(OpenError::Format { found: record.format, known: STATE_FORMAT });
+    }
+    if record.level > crate::codec::LEVEL {
+        return Err(OpenError::Level { found: record.level, known: crate::codec::LEVEL });
+    }
+    Ok(Some(record))
+}

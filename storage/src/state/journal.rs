@@ -1,0 +1,94 @@
+//! The journal as it is read: blocks that are still in memory over those that a checkpoint has written.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use partita_core::decision::Decision;
+use partita_core::id::Position;
+
+use super::error::StorageError;
+use crate::codec::keys::TableKey;
+use crate::engine::{Direction, KeyRange, Table, TableRead};
+use crate::journal::block::{Block, BlockError, Header};
+
+/// Blocks by first position.
+pub(super) type Blocks = BTreeMap<Position, Arc<[u8]>>;
+
+/// The blocks since the last durable checkpoint.
+#[derive(Debug, Default)]
+pub(super) struct JournalLayers {
+    current: Blocks,
+    sealed: Option<Arc<Blocks>>,
+}
+
+impl JournalLayers {
+    pub(super) fn append(&mut self, first: Position, block: Vec<u8>) {
+        self.current.insert(first, block.into());
+    }
+
+    pub(super) fn seal(&mut self) -> Arc<Blocks> {
+        assert!(self.sealed.is_none(), "one checkpoint at a time");
+        let sealed = Arc::new(std::mem::take(&mut self.current));
+        self.sealed = Some(Arc::clone(&sealed));
+        sealed
+    }
+
+    /// The engine has the sealed blocks. Returns them, to be dropped where nobody waits.
+    pub(super) fn settle(&mut self) -> Option<Arc<Blocks>> {
+        self.sealed.take()
+    }
+
+    /// The block that holds `position`, which is not beyond the head.
+    pub(super) fn block(&self, engine: &impl TableRead, position: Position) -> Result<StoredBlock, StorageError> {
+        let layers = [Some(&self.current), self.sealed.as_deref()];
+        for layer in layers.into_iter().flatten() {
+            if let Some((first, bytes)) = layer.range(..=position).next_back() {
+                return Ok(StoredBlock { first: *first, bytes: Arc::clone(bytes) });
+            }
+        }
+        stored_block(engine, position)?.ok_or(StorageError::Gap { position })
+    }
+}
+
+/// The last block in the engine that begins at `position` or before it.
+pub(super) fn stored_block(engine: &impl TableRead, position: Position) -> Result<Option<StoredBlock>, StorageError> {
+    let range = KeyRange { from: vec![], to: Some(position.next().to_bytes()) };
+    let Some((key, bytes)) = engine.scan(Table::Journal, &range, Direction::Backward, 1)?.pop() else {
+        return Ok(None);
+    };
+    let first = Position::from_bytes(&key).map_err(|source| StorageError::Corrupt {
+        table: Table::Journal,
+        key: key.clone(),
+        source,
+    })?;
+    Ok(Some(StoredBlock { first, bytes: bytes.into() }))
+}
+
+/// A block's bytes with the position that it is stored under.
+#[derive(Clone, Debug)]
+pub(super) struct StoredBlock {
+    pub(super) first: Position,
+    pub(super) bytes: Arc<[u8]>,
+}
+
+impl StoredBlock {
+    /// Checks it as a whole.
+    pub(super) fn open(&self) -> Result<Block<'_>, StorageError> {
+        let damaged = |source| StorageError::Block { first: self.first, source };
+        let block = Block::open(&self.bytes).map_err(damaged)?;
+        let found = block.header().first;
+        if found == self.first {
+            Ok(block)
+        } else {
+            Err(damaged(BlockError::Misplaced { expected: self.first, found }))
+        }
+    }
+
+    pub(super) fn header(&self) -> Result<Header, StorageError> {
+        Ok(self.open()?.header())
+    }
+
+    pub(super) fn decision(&self, position: Position) -> Result<Decision, StorageError> {
+        self.open()?.decision(position).map_err(|source| StorageError::Block { first: self.first, source })
+    }
+}

@@ -1,0 +1,365 @@
+//! One table of the working set: what changed since the last checkpoint, over what is on the disk.
+//!
+//! From the top: `current` (changed since the last seal), `sealed` (being written by the checkpointer), `settled`
+//! (written by the last checkpoint, still in memory), a bounded cache of records read, and the engine. A record's
+//! newest value is in the first layer that has it. Keys are the stored bytes, so the layers of an ordered table
+//! merge in the engine's order.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::error::StorageError;
+use crate::codec::keys::TableKey;
+use crate::codec::{Stored, decode_record, encode_record};
+use crate::engine::{Batch, Direction, KeyRange, Table, TableRead};
+
+/// What an entry of a map costs beside its key and value.
+const ENTRY_OVERHEAD_BYTES: usize = 48;
+/// A scan reads the engine this many rows at a time, at most.
+const SCAN_PAGE_ROWS: usize = 1_024;
+
+pub(super) type Hashed<V> = HashMap<Vec<u8>, Option<V>, foldhash::fast::RandomState>;
+pub(super) type Sorted<V> = BTreeMap<Vec<u8>, Option<V>>;
+
+/// A map of changes: `None` is a removal.
+pub(super) trait Changes<V>: Default {
+    fn find(&self, key: &[u8]) -> Option<&Option<V>>;
+    /// The value it replaced.
+    fn replace(&mut self, key: Vec<u8>, value: Option<V>) -> Option<Option<V>>;
+    fn count(&self) -> usize;
+    fn in_order(&self) -> Vec<(&Vec<u8>, &Option<V>)>;
+}
+
+impl<V> Changes<V> for Hashed<V> {
+    fn find(&self, key: &[u8]) -> Option<&Option<V>> {
+        self.get(key)
+    }
+
+    fn replace(&mut self, key: Vec<u8>, value: Option<V>) -> Option<Option<V>> {
+        self.insert(key, value)
+    }
+
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn in_order(&self) -> Vec<(&Vec<u8>, &Option<V>)> {
+        let mut rows: Vec<_> = self.iter().collect();
+        rows.sort_unstable_by_key(|row| row.0);
+        rows
+    }
+}
+
+impl<V> Changes<V> for Sorted<V> {
+    fn find(&self, key: &[u8]) -> Option<&Option<V>> {
+        self.get(key)
+    }
+
+    fn replace(&mut self, key: Vec<u8>, value: Option<V>) -> Option<Option<V>> {
+        self.insert(key, value)
+    }
+
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn in_order(&self) -> Vec<(&Vec<u8>, &Option<V>)> {
+        self.iter().collect()
+    }
+}
+
+/// Records that were read and not changed since, absent ones included. Two generations: what was not asked for
+/// while the younger one filled is forgotten.
+struct Cache<V> {
+    young: Hashed<V>,
+    old: Hashed<V>,
+    /// Records per generation.
+    limit: usize,
+}
+
+impl<V: Clone> Cache<V> {
+    fn new(limit: usize) -> Self {
+        Self { young: Hashed::default(), old: Hashed::default(), limit: limit.max(16) }
+    }
+
+    fn find(&mut self, key: &[u8]) -> Option<Option<V>> {
+        if let Some(value) = self.young.get(key) {
+            return Some(value.clone());
+        }
+        let (key, value) = self.old.remove_entry(key)?;
+        self.keep(key, value.clone());
+        Some(value)
+    }
+
+    fn keep(&mut self, key: Vec<u8>, value: Option<V>) {
+        if self.young.len() >= self.limit {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(key, value);
+    }
+
+    fn forget(&mut self, key: &[u8]) {
+        self.young.remove(key);
+        self.old.remove(key);
+    }
+}
+
+/// Changes on their way to the disk; shared with the checkpointer, never changed again.
+pub(super) struct SealedTable<M> {
+    table: Table,
+    changes: Arc<M>,
+}
+
+impl<M> SealedTable<M> {
+    pub(super) fn write_to<V: Stored>(&self, batch: &mut Batch)
+    where
+        M: Changes<V>,
+    {
+        for (key, value) in self.changes.in_order() {
+            match value {
+                Some(value) => batch.put(self.table, key.clone(), encode_record(value)),
+                None => batch.remove(self.table, key.clone()),
+            }
+        }
+    }
+}
+
+/// A table with its layers above the engine.
+pub(super) struct Layers<K, V, M> {
+    table: Table,
+    current: M,
+    sealed: Option<Arc<M>>,
+    settled: Arc<M>,
+    read: Mutex<Cache<V>>,
+    key: PhantomData<fn(K)>,
+}
+
+/// A table that only point look-ups read.
+pub(super) type PointTable<K, V> = Layers<K, V, Hashed<V>>;
+/// A table that is also scanned.
+pub(super) type OrderedTable<K, V> = Layers<K, V, Sorted<V>>;
+
+impl<K, V, M: Changes<V>> fmt::Debug for Layers<K, V, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Layers").field("table", &self.table).field("changed", &self.current.count()).finish_non_exhaustive()
+    }
+}
+
+impl<K: TableKey, V: Stored + Clone, M: Changes<V>> Layers<K, V, M> {
+    /// `cache_bytes` bounds the cache of records read, as far as their size in memory is known.
+    pub(super) fn new(table: Table, cache_bytes: usize) -> Self {
+        let record_bytes = size_of::<V>() + 40 + ENTRY_OVERHEAD_BYTES;
+        Self {
+            table,
+            current: M::default(),
+            sealed: None,
+            settled: Arc::default(),
+            read: Mutex::new(Cache::new(cache_bytes / 2 / record_bytes)),
+            key: PhantomData,
+        }
+    }
+
+    pub(super) fn is_sealed(&self) -> bool {
+        self.sealed.is_some()
+    }
+
+    /// What the layers of changes say; `None` if they say nothing.
+    fn changed(&self, key: &[u8]) -> Option<&Option<V>> {
+        self.current
+            .find(key)
+            .or_else(|| self.sealed.as_ref().and_then(|sealed| sealed.find(key)))
+            .or_else(|| self.settled.find(key))
+    }
+
+    /// What memory says; `None` if the engine must be asked.
+    fn in_memory(&self, key: &[u8]) -> Option<Option<V>> {
+        match self.changed(key) {
+            Some(value) => Some(value.clone()),
+            None => self.read.lock().find(key),
+        }
+    }
+
+    pub(super) fn get(&self, engine: &impl TableRead, key: &K) -> Result<Option<V>, StorageError> {
+        self.get_unless(engine, key, |_| false)
+    }
+
+    /// As `get`, but takes a record that is not in memory for absent where `surely_absent` says so of its key.
+    pub(super) fn get_unless(
+        &self,
+        engine: &impl TableRead,
+        key: &K,
+        surely_absent: impl FnOnce(&[u8]) -> bool,
+    ) -> Result<Option<V>, StorageError> {
+        let key = key.to_bytes();
+        if let Some(value) = self.in_memory(&key) {
+            return Ok(value);
+        }
+        if surely_absent(&key) {
+            return Ok(None);
+        }
+        let value = engine.get(self.table, &key)?.map(|bytes| self.decode(&key, &bytes)).transpose()?;
+        self.read.lock().keep(key, value.clone());
+        Ok(value)
+    }
+
+    /// Reads what memory lacks of `keys` in one go.
+    pub(super) fn prefetch(&self, engine: &impl TableRead, keys: impl Iterator<Item = K>) -> Result<(), StorageError> {
+        let mut wanted: Vec<Vec<u8>> =
+            keys.map(|key| key.to_bytes()).filter(|key| self.in_memory(key).is_none()).collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        wanted.sort_unstable();
+        wanted.dedup();
+        let found = engine.multi_get(self.table, &wanted)?;
+        let mut values = Vec::with_capacity(wanted.len());
+        for (key, bytes) in wanted.iter().zip(found) {
+            values.push(bytes.map(|bytes| self.decode(key, &bytes)).transpose()?);
+        }
+        let mut read = self.read.lock();
+        for (key, value) in wanted.into_iter().zip(values) {
+            read.keep(key, value);
+        }
+        Ok(())
+    }
+
+    /// Puts or removes a record and returns by how many bytes memory grew.
+    pub(super) fn put(&mut self, key: &K, value: Option<V>, weight_bytes: usize) -> usize {
+        let key = key.to_bytes();
+        let key_bytes = key.len();
+        // The cache never has what a layer of changes has, so that no stale value ever comes to light again.
+        self.read.get_mut().forget(&key);
+        match self.current.replace(key, value) {
+            Some(_) => 0,
+            None => key_bytes + weight_bytes + ENTRY_OVERHEAD_BYTES,
+        }
+    }
+
+    pub(super) fn seal(&mut self) -> SealedTable<M> {
+        assert!(self.sealed.is_none(), "one checkpoint at a time");
+        let changes = Arc::new(std::mem::take(&mut self.current));
+        self.sealed = Some(Arc::clone(&changes));
+        SealedTable { table: self.table, changes }
+    }
+
+    /// The engine has what was sealed. Returns what is forgotten, to be dropped where nobody waits.
+    pub(super) fn settle(&mut self) -> Arc<M> {
+        let sealed = self.sealed.take().expect("settle follows seal");
+        std::mem::replace(&mut self.settled, sealed)
+    }
+
+    fn decode(&self, key: &[u8], bytes: &[u8]) -> Result<V, StorageError> {
+        decode_record(bytes).map_err(|source| self.corrupt(key, source))
+    }
+
+    fn corrupt(&self, key: &[u8], source: crate::codec::CodecError) -> StorageError {
+        StorageError::Corrupt { table: self.table, key: key.to_vec(), source }
+    }
+}
+
+impl<K: TableKey, V: Stored + Clone> OrderedTable<K, V> {
+    /// At most `limit` records of `range`, in order, all layers merged.
+    pub(super) fn scan(
+        &self,
+        engine: &impl TableRead,
+        range: &KeyRange,
+        limit: usize,
+    ) -> Result<Vec<(K, V)>, StorageError> {
+        if range.to.as_ref().is_some_and(|to| *to <= range.from) {
+            return Ok(vec![]);
+        }
+        let to = range.to.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let bounds = (Bound::Included(&range.from), to);
+        let nothing = Sorted::new();
+        let sealed = self.sealed.as_deref().unwrap_or(&nothing);
+        let mut changes = [
+            self.current.range::<Vec<u8>, _>(bounds).peekable(),
+            sealed.range::<Vec<u8>, _>(bounds).peekable(),
+            self.settled.range::<Vec<u8>, _>(bounds).peekable(),
+        ];
+        let mut stored = StoredRows::new(self.table, range, limit);
+        let mut rows = Vec::new();
+        while rows.len() < limit {
+            let stored_key = stored.peek(engine)?.map(|row| &row.0);
+            let smallest = changes.iter_mut().filter_map(|layer| layer.peek().map(|row| row.0)).min();
+            let value = match (smallest, stored_key) {
+                (None, None) => break,
+                (Some(changed), Some(stored)) if stored < changed => None,
+                (None, Some(_)) => None,
+                (Some(changed), _) => Some(changed.clone()),
+            };
+            let (key, value) = match value {
+                None => {
+                    let (key, bytes) = stored.next().expect("peeked");
+                    let value = self.decode(&key, &bytes)?;
+                    (key, Some(value))
+                }
+                Some(key) => {
+                    let newest = take_newest(&mut changes, &key);
+                    stored.skip(&key);
+                    (key, newest)
+                }
+            };
+            if let Some(value) = value {
+                rows.push((K::from_bytes(&key).map_err(|source| self.corrupt(&key, source))?, value));
+            }
+        }
+        Ok(rows)
+    }
+}
+
+type Cursor<'a, V> = std::iter::Peekable<std::collections::btree_map::Range<'a, Vec<u8>, Option<V>>>;
+
+/// Moves every layer past `key` and returns the newest value.
+fn take_newest<V: Clone>(changes: &mut [Cursor<'_, V>; 3], key: &Vec<u8>) -> Option<V> {
+    let mut newest = None;
+    for layer in changes {
+        if let Some((_, value)) = layer.next_if(|row| row.0 == key) {
+            newest.get_or_insert(value);
+        }
+    }
+    newest.expect("some layer has the key").clone()
+}
+
+/// The engine's rows of a range, read page by page.
+struct StoredRows {
+    table: Table,
+    range: KeyRange,
+    page: std::iter::Peekable<std::vec::IntoIter<(Vec<u8>, Vec<u8>)>>,
+    page_rows: usize,
+    exhausted: bool,
+}
+
+impl StoredRows {
+    fn new(table: Table, range: &KeyRange, limit: usize) -> Self {
+        let page_rows = limit.clamp(1, SCAN_PAGE_ROWS);
+        Self { table, range: range.clone(), page: Vec::new().into_iter().peekable(), page_rows, exhausted: false }
+    }
+
+    fn peek(&mut self, engine: &impl TableRead) -> Result<Option<&(Vec<u8>, Vec<u8>)>, StorageError> {
+        if self.page.peek().is_none() && !self.exhausted {
+            let rows = engine.scan(self.table, &self.range, Direction::Forward, self.page_rows)?;
+            self.exhausted = rows.len() < self.page_rows;
+            if let Some((last, _)) = rows.last() {
+                // The first key behind it.
+                self.range.from = [last.as_slice(), &[0]].concat();
+            }
+            self.page = rows.into_iter().peekable();
+        }
+        Ok(self.page.peek())
+    }
+
+    fn next(&mut self) -> Option<(Vec<u8>, Vec<u8>)> {
+        self.page.next()
+    }
+
+    /// Passes over the stored row of a key that a layer of changes has.
+    fn skip(&mut self, key: &[u8]) {
+        self.page.next_if(|row| row.0 == key);
+    }
+}

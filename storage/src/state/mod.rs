@@ -1,0 +1,33 @@
+//! The State DB: the working set of tables, the applier that writes it, checkpoints, and readers.
+//!
+//! The journal is the index and the raft log is the write-ahead log: the applier changes memory only, a checkpoint
+//! makes a whole generation of changes durable at once, and a crash replays the raft log from the last checkpoint.
+//! Raft itself, threads and when to make a checkpoint are the consensus crate's business.
+//!
+//! Architecture Invariant: only [`Checkpointer::write`] and [`open_state`] write the State DB.
+
+mod applier;
+mod charts;
+mod checkpoint;
+mod error;
+mod head;
+mod horizon;
+mod journal;
+mod layers;
+mod open;
+mod prefetch;
+mod reader;
+mod walk;
+mod working;
+
+#[cfg(test)]
+mod tests;
+
+pub use applier::Applier;
+pub use checkpoint::{Checkpointer, Sealed};
+pub use error::{OpenError, StorageError};
+pub use head::{Applied, HEAD_KEY, HORIZON_PREFIX, HeadRecord, STATE_FORMAT, read_head};
+pub use horizon::{Horizon, Horizons, KeyClass, classify};
+pub use open::{StateConfig, open_state};
+pub use reader::{Reader, View};
+pub use walk::{Order, Posting};

@@ -1,0 +1,464 @@
+//! Reading the state of a node between two raft entries.
+//!
+//! A closure given to [`Reader::read`] sees one state: the applier waits while it runs, so every call on the view
+//! is bounded by a limit or by the size of a chart, and nothing slow belongs inside.
+
+use std::fmt;
+use std::sync::Arc;
+
+use partita_core::account::{Account, Book};
+use partita_core::chain::PostingRef;
+use partita_core::currency::Currency;
+use partita_core::decision::Decision;
+use partita_core::document::{Charge, Hold, Payment, Refund};
+use partita_core::entry::Entry;
+use partita_core::id::{
+    AccountCode, AccountId, BookCode, BookId, CurrencyCode, CurrencyId, DocumentId, EntryNumber, Key, Party, Position,
+    Role,
+};
+use partita_core::state::{
+    BookTotals, ControlKey, EntryRecord, Expiry, Head, ItemKey, KeyRecord, Movement, MovementKey, Read, Subaccount,
+    SubaccountKey, Sums,
+};
+use partita_core::time::{Date, Timestamp};
+
+use super::applier::Shared;
+use super::error::StorageError;
+use super::layers::OrderedTable;
+use super::walk::{Order, Posting, Walk};
+use super::working::WorkingSet;
+use crate::codec::Stored;
+use crate::codec::keys::{DocumentKind, TableKey, prefix};
+use crate::engine::{KeyRange, RocksEngine, TableEngine};
+use crate::tree::Hash;
+
+/// A handle for readers; cheap to clone.
+pub struct Reader<E = RocksEngine> {
+    shared: Arc<Shared<E>>,
+}
+
+impl<E> Clone for Reader<E> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<E> fmt::Debug for Reader<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").finish_non_exhaustive()
+    }
+}
+
+impl<E: TableEngine> Reader<E> {
+    pub(super) fn new(shared: Arc<Shared<E>>) -> Self {
+        Self { shared }
+    }
+
+    /// The last position decided.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.shared.position()
+    }
+
+    /// Runs `read` against the state after some raft entry.
+    pub fn read<T>(&self, read: impl FnOnce(&View<'_, E>) -> T) -> T {
+        read(&View { working: &self.shared.working.read() })
+    }
+
+    /// The store underneath, for hard-linked copies of it.
+    #[must_use]
+    pub fn engine(&self) -> &E {
+        &self.shared.engine
+    }
+}
+
+/// The state as one closure sees it.
+pub struct View<'a, E = RocksEngine> {
+    working: &'a WorkingSet<E>,
+}
+
+impl<E> fmt::Debug for View<'_, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("View").field("position", &self.working.head.position).finish_non_exhaustive()
+    }
+}
+
+/// Keys with this beginning, behind `after`.
+fn range_after(prefix: Vec<u8>, after: Option<Vec<u8>>) -> KeyRange {
+    let mut range = KeyRange::prefix(prefix);
+    if let Some(mut after) = after {
+        after.push(0);
+        range.from = after;
+    }
+    range
+}
+
+impl<E: TableEngine> View<'_, E> {
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.working.head.position
+    }
+
+    /// Ledger time: when the last decision was recorded.
+    #[must_use]
+    pub fn time(&self) -> Timestamp {
+        self.working.head.time
+    }
+
+    /// The head of the hash tree over all decisions.
+    #[must_use]
+    pub fn head_hash(&self) -> Hash {
+        self.working.tree.root()
+    }
+
+    #[must_use]
+    pub fn book_head_hash(&self, book: BookId) -> Hash {
+        self.working.charts.tree_root(book)
+    }
+
+    /// `None` beyond the head.
+    pub fn decision(&self, position: Position) -> Result<Option<Decision>, StorageError> {
+        Ok(self.working.decision(position)?.map(Arc::unwrap_or_clone))
+    }
+
+    /// Decisions in order: at most `limit`, and no more once their stored bytes reach `max_bytes`.
+    pub fn decisions(&self, from: Position, limit: usize, max_bytes: usize) -> Result<Vec<Decision>, StorageError> {
+        let (mut found, mut bytes) = (vec![], 0);
+        let mut next = from.max(Position(1));
+        while next <= self.position() {
+            let stored = self.working.block(next)?;
+            let block = stored.open()?;
+            if block.header().last() < next {
+                return Err(StorageError::Gap { position: next });
+            }
+            while next <= block.header().last() {
+                if found.len() >= limit || (bytes >= max_bytes && !found.is_empty()) {
+                    return Ok(found);
+                }
+                let damaged = |source| StorageError::Block { first: stored.first, source };
+                bytes += block.decision_bytes(next).map_err(damaged)?.len();
+                found.push(block.decision(next).map_err(damaged)?);
+                next = next.next();
+            }
+        }
+        Ok(found)
+    }
+
+    /// The last decision recorded at `instant` or before; 0 if there is none.
+    pub fn position_at(&self, instant: Timestamp) -> Result<Position, StorageError> {
+        let head = self.working.head;
+        if instant >= head.time {
+            return Ok(head.position);
+        }
+        // What is recorded in time ends at `before` or later, and before `beyond`.
+        let (mut before, mut beyond) = (Position(0), head.position);
+        while beyond.0 - before.0 > 1 {
+            let middle = Position(before.0 + (beyond.0 - before.0) / 2);
+            let stored = self.working.block(middle)?;
+            let block = stored.open()?;
+            let header = block.header();
+            if header.first_recorded_at > instant {
+                beyond = header.first;
+            } else if header.last_recorded_at <= instant {
+                before = header.last();
+            } else {
+                let damaged = |source| StorageError::Block { first: stored.first, source };
+                let mut last = header.first;
+                while last < header.last() && block.decision(last.next()).map_err(damaged)?.recorded_at <= instant {
+                    last = last.next();
+                }
+                return Ok(last);
+            }
+        }
+        Ok(before)
+    }
+
+    /// Books in the order of their codes.
+    pub fn books(&self, after: Option<&BookCode>, limit: usize) -> Result<Vec<Arc<Book>>, StorageError> {
+        Ok(self.working.charts.books_after(after).take(limit).collect())
+    }
+
+    /// The chart, in the order of codes.
+    pub fn accounts(&self, book: BookId) -> Result<Vec<Arc<Account>>, StorageError> {
+        Ok(self.working.charts.accounts(book))
+    }
+
+    /// Those that the book registered.
+    pub fn currencies(&self, book: BookId) -> Result<Vec<Currency>, StorageError> {
+        Ok(self.working.charts.currencies(book))
+    }
+
+    /// By account and currency.
+    pub fn controls(&self, book: BookId) -> Result<Vec<(ControlKey, Sums)>, StorageError> {
+        Ok(self.working.charts.controls(book))
+    }
+
+    /// All movements of a book, by account, currency and date.
+    pub fn movements(&self, book: BookId) -> Result<Vec<(MovementKey, Movement)>, StorageError> {
+        self.working.movements.scan(&*self.working.engine, &KeyRange::prefix(prefix::book(book)), usize::MAX)
+    }
+
+    /// One account's movements in one currency, by date.
+    pub fn movements_of(&self, key: &ControlKey) -> Result<Vec<(MovementKey, Movement)>, StorageError> {
+        self.working.movements.scan(&*self.working.engine, &KeyRange::prefix(prefix::movements(key)), usize::MAX)
+    }
+
+    /// Items of one party in an account or, without a party, of the whole account; by party, item and currency.
+    pub fn items(
+        &self,
+        book: BookId,
+        account: AccountId,
+        party: Option<&Party>,
+        after: Option<&ItemKey>,
+        limit: usize,
+    ) -> Result<Vec<(ItemKey, Sums)>, StorageError> {
+        let prefix = match party {
+            Some(party) => prefix::party(book, account, Some(party)),
+            None => prefix::account(book, account),
+        };
+        self.working.items.scan(&*self.working.engine, &range_after(prefix, after.map(TableKey::to_bytes)), limit)
+    }
+
+    /// A party's subaccounts in an account (`None`: the account's own), in every currency it ever had.
+    pub fn subaccounts_of(
+        &self,
+        book: BookId,
+        account: AccountId,
+        party: Option<&Party>,
+    ) -> Result<Vec<(SubaccountKey, Subaccount)>, StorageError> {
+        let mut found = vec![];
+        for (currency, _) in self.working.charts.controls_of(book, account) {
+            let key = SubaccountKey { book, account, party: party.cloned(), currency };
+            if let Some(subaccount) = self.working.subaccounts.get(&*self.working.engine, &key)? {
+                found.push((key, subaccount));
+            }
+        }
+        Ok(found)
+    }
+
+    pub fn holds(
+        &self,
+        book: BookId,
+        after: Option<&DocumentId>,
+        limit: usize,
+    ) -> Result<Vec<Hold>, StorageError> {
+        self.documents(&self.working.holds, book, after, limit)
+    }
+
+    /// Charges by id: all of the book, or one customer's.
+    pub fn charges(
+        &self,
+        book: BookId,
+        customer: Option<&Party>,
+        after: Option<&DocumentId>,
+        limit: usize,
+    ) -> Result<Vec<Charge>, StorageError> {
+        match customer {
+            None => self.documents(&self.working.charges, book, after, limit),
+            Some(customer) => {
+                self.documents_of(&self.working.charges, DocumentKind::Charge, book, customer, after, limit)
+            }
+        }
+    }
+
+    /// Payments by id: all of the book, or one customer's.
+    pub fn payments(
+        &self,
+        book: BookId,
+        customer: Option<&Party>,
+        after: Option<&DocumentId>,
+        limit: usize,
+    ) -> Result<Vec<Payment>, StorageError> {
+        match customer {
+            None => self.documents(&self.working.payments, book, after, limit),
+            Some(customer) => {
+                self.documents_of(&self.working.payments, DocumentKind::Payment, book, customer, after, limit)
+            }
+        }
+    }
+
+    /// Refunds by id: all of the book, or one customer's.
+    pub fn refunds(
+        &self,
+        book: BookId,
+        customer: Option<&Party>,
+        after: Option<&DocumentId>,
+        limit: usize,
+    ) -> Result<Vec<Refund>, StorageError> {
+        match customer {
+            None => self.documents(&self.working.refunds, book, after, limit),
+            Some(customer) => {
+                self.documents_of(&self.working.refunds, DocumentKind::Refund, book, customer, after, limit)
+            }
+        }
+    }
+
+    fn documents<V: Stored + Clone>(
+        &self,
+        table: &OrderedTable<(BookId, DocumentId), V>,
+        book: BookId,
+        after: Option<&DocumentId>,
+        limit: usize,
+    ) -> Result<Vec<V>, StorageError> {
+        let after = after.map(|id| (book, id.clone()).to_bytes());
+        let rows = table.scan(&*self.working.engine, &range_after(prefix::book(book), after), limit)?;
+        Ok(rows.into_iter().map(|row| row.1).collect())
+    }
+
+    fn documents_of<V: Stored + Clone>(
+        &self,
+        table: &OrderedTable<(BookId, DocumentId), V>,
+        kind: DocumentKind,
+        book: BookId,
+        customer: &Party,
+        after: Option<&DocumentId>,
+        limit: usize,
+    ) -> Result<Vec<V>, StorageError> {
+        let prefix = prefix::customer_kind(book, customer, kind);
+        let after = after.map(|id| [prefix.as_slice(), id.as_str().as_bytes()].concat());
+        let listed = self.working.customers.scan(&*self.working.engine, &range_after(prefix, after), limit)?;
+        let mut documents = Vec::with_capacity(listed.len());
+        for (key, ()) in listed {
+            let id = (key.book, key.id.clone());
+            let document = table.get(&*self.working.engine, &id)?.ok_or_else(|| StorageError::Inconsistent {
+                table: crate::engine::Table::Customers,
+                key: key.to_bytes(),
+                problem: "the document that is listed does not exist",
+            })?;
+            documents.push(document);
+        }
+        Ok(documents)
+    }
+
+    /// Where entries stand, by number.
+    pub fn entry_records(
+        &self,
+        book: BookId,
+        after: EntryNumber,
+        limit: usize,
+    ) -> Result<Vec<(EntryNumber, EntryRecord)>, StorageError> {
+        let range = range_after(prefix::book(book), Some((book, after).to_bytes()));
+        let rows = self.working.entries.scan(&*self.working.engine, &range, limit)?;
+        Ok(rows.into_iter().map(|((_, number), record)| (number, record)).collect())
+    }
+
+    /// A posting by its place; `None` if there is none.
+    pub fn posting(&self, at: PostingRef) -> Result<Option<Posting>, StorageError> {
+        Walk::new(self.working).posting(at)
+    }
+
+    /// Postings of a subaccount behind the one with ordinal `after`, at most `limit`.
+    pub fn postings(
+        &self,
+        key: &SubaccountKey,
+        order: Order,
+        after: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<Posting>, StorageError> {
+        Walk::new(self.working).postings(key, order, after, limit)
+    }
+
+    /// All debits and credits of a subaccount with effective dates up to `as_of`, as known at position `at`.
+    pub fn balance_at(
+        &self,
+        key: &SubaccountKey,
+        as_of: Option<Date>,
+        at: Option<Position>,
+    ) -> Result<Movement, StorageError> {
+        Walk::new(self.working).balance_at(key, as_of, at)
+    }
+}
+
+/// As the state machine reads.
+///
+/// # Panics
+/// All of it, where the state cannot be read: the node stops.
+impl<E: TableEngine> Read for View<'_, E> {
+    fn head(&self) -> Head {
+        self.working.head()
+    }
+
+    fn book(&self, id: BookId) -> Option<Arc<Book>> {
+        self.working.book(id)
+    }
+
+    fn book_by_code(&self, code: &BookCode) -> Option<Arc<Book>> {
+        self.working.book_by_code(code)
+    }
+
+    fn totals(&self, book: BookId) -> BookTotals {
+        self.working.totals(book)
+    }
+
+    fn currency(&self, book: BookId, code: &CurrencyCode) -> Option<Currency> {
+        self.working.currency(book, code)
+    }
+
+    fn currency_by_id(&self, book: BookId, id: CurrencyId) -> Option<Currency> {
+        self.working.currency_by_id(book, id)
+    }
+
+    fn account(&self, book: BookId, id: AccountId) -> Option<Arc<Account>> {
+        self.working.account(book, id)
+    }
+
+    fn account_by_code(&self, book: BookId, code: &AccountCode) -> Option<Arc<Account>> {
+        self.working.account_by_code(book, code)
+    }
+
+    fn account_by_role(&self, book: BookId, role: &Role) -> Option<Arc<Account>> {
+        self.working.account_by_role(book, role)
+    }
+
+    fn key(&self, scope: BookId, key: &Key) -> Option<KeyRecord> {
+        self.working.key(scope, key)
+    }
+
+    fn control(&self, key: &ControlKey) -> Sums {
+        self.working.control(key)
+    }
+
+    fn controls_of(&self, book: BookId, account: AccountId) -> Vec<(CurrencyId, Sums)> {
+        self.working.controls_of(book, account)
+    }
+
+    fn subaccount(&self, key: &SubaccountKey) -> Subaccount {
+        self.working.subaccount(key)
+    }
+
+    fn item(&self, key: &ItemKey) -> Sums {
+        self.working.item(key)
+    }
+
+    fn movement(&self, key: &MovementKey) -> Movement {
+        self.working.movement(key)
+    }
+
+    fn entry_record(&self, book: BookId, number: EntryNumber) -> Option<EntryRecord> {
+        self.working.entry_record(book, number)
+    }
+
+    fn entry(&self, book: BookId, number: EntryNumber) -> Option<Entry> {
+        self.working.entry(book, number)
+    }
+
+    fn hold(&self, book: BookId, id: &DocumentId) -> Option<Hold> {
+        self.working.hold(book, id)
+    }
+
+    fn charge(&self, book: BookId, id: &DocumentId) -> Option<Charge> {
+        self.working.charge(book, id)
+    }
+
+    fn payment(&self, book: BookId, id: &DocumentId) -> Option<Payment> {
+        self.working.payment(book, id)
+    }
+
+    fn refund(&self, book: BookId, id: &DocumentId) -> Option<Refund> {
+        self.working.refund(book, id)
+    }
+
+    fn due(&self, now: Timestamp) -> Option<Expiry> {
+        self.working.due(now)
+    }
+}

@@ -1,0 +1,350 @@
+//! The working set: every table in memory as far as it changed, reading through to the engine, and core's traits
+//! over it. The applier writes it, readers share it; who holds which lock is [`super::applier`]'s business.
+
+use std::sync::Arc;
+
+use partita_core::account::{Account, Book};
+use partita_core::currency::Currency;
+use partita_core::decision::{Decision, Outcome};
+use partita_core::document::{Charge, Hold, Payment, Refund};
+use partita_core::entry::{Entry, Metadata};
+use partita_core::id::{
+    AccountCode, AccountId, BookCode, BookId, CurrencyCode, CurrencyId, DocumentId, EntryNumber, Key, Party, Position,
+    Role,
+};
+use partita_core::state::{
+    BookTotals, ControlKey, EntryRecord, Expiry, Head, ItemKey, KeyRecord, Movement, MovementKey, Read, Subaccount,
+    SubaccountKey, Sums, Write,
+};
+use partita_core::time::Timestamp;
+
+use super::charts::Charts;
+use super::error::StorageError;
+use super::head::Applied;
+use super::horizon::Horizons;
+use super::journal::{JournalLayers, StoredBlock};
+use super::layers::{OrderedTable, PointTable};
+use crate::codec::keys::{CustomerKey, DocumentKind, TableKey};
+use crate::engine::{KeyRange, Table, TableEngine};
+use crate::tree::Frontier;
+
+/// All state of one node above its engine.
+#[derive(Debug)]
+pub(super) struct WorkingSet<E> {
+    pub(super) engine: Arc<E>,
+    pub(super) head: Head,
+    pub(super) applied: Applied,
+    pub(super) tree: Frontier,
+    pub(super) charts: Charts,
+    pub(super) keys: PointTable<(BookId, Key), KeyRecord>,
+    pub(super) subaccounts: PointTable<SubaccountKey, Subaccount>,
+    pub(super) items: OrderedTable<ItemKey, Sums>,
+    pub(super) movements: OrderedTable<MovementKey, Movement>,
+    pub(super) entries: OrderedTable<(BookId, EntryNumber), EntryRecord>,
+    pub(super) holds: OrderedTable<(BookId, DocumentId), Hold>,
+    pub(super) charges: OrderedTable<(BookId, DocumentId), Charge>,
+    pub(super) payments: OrderedTable<(BookId, DocumentId), Payment>,
+    pub(super) refunds: OrderedTable<(BookId, DocumentId), Refund>,
+    pub(super) customers: OrderedTable<CustomerKey, ()>,
+    pub(super) expiries: OrderedTable<Expiry, ()>,
+    /// The first of all expiries; asked for before every command.
+    next_expiry: Option<Expiry>,
+    /// Of the keys that are on the disk or being written.
+    pub(super) written_keys: Horizons,
+    /// Of these and the keys since the last seal.
+    pub(super) all_keys: Horizons,
+    pub(super) journal: JournalLayers,
+    /// The decisions of the raft entry that is being executed, not yet in a block.
+    pub(super) unblocked: Vec<Arc<Decision>>,
+    /// What the current generation holds in memory.
+    pub(super) generation_bytes: usize,
+}
+
+/// What a storage error means inside the state machine, which knows no I/O: the node stops and says where.
+pub(super) fn or_stop<T>(result: Result<T, StorageError>) -> T {
+    result.unwrap_or_else(|error| panic!("the ledger's state cannot be read: {error}"))
+}
+
+impl<E: TableEngine> WorkingSet<E> {
+    /// An empty working set over `engine`; `cache_bytes` is for the caches of records read, all tables together.
+    pub(super) fn new(engine: Arc<E>, cache_bytes: usize) -> Self {
+        // A third for keys and balances each, the rest for what is asked for less often.
+        let (large, small) = (cache_bytes / 3, cache_bytes / 3 / 8);
+        Self {
+            engine,
+            head: Head::default(),
+            applied: Applied::default(),
+            tree: Frontier::default(),
+            charts: Charts::default(),
+            keys: PointTable::new(Table::Keys, large),
+            subaccounts: PointTable::new(Table::Subaccounts, large),
+            items: OrderedTable::new(Table::Items, small),
+            movements: OrderedTable::new(Table::Movements, small),
+            entries: OrderedTable::new(Table::Entries, small),
+            holds: OrderedTable::new(Table::Holds, small),
+            charges: OrderedTable::new(Table::Charges, small),
+            payments: OrderedTable::new(Table::Payments, small),
+            refunds: OrderedTable::new(Table::Refunds, small),
+            customers: OrderedTable::new(Table::Customers, small),
+            expiries: OrderedTable::new(Table::Expiries, small),
+            next_expiry: None,
+            written_keys: Horizons::default(),
+            all_keys: Horizons::default(),
+            journal: JournalLayers::default(),
+            unblocked: Vec::new(),
+            generation_bytes: 0,
+        }
+    }
+
+    /// Whether a generation is with the checkpointer.
+    pub(super) fn is_sealed(&self) -> bool {
+        self.keys.is_sealed()
+    }
+
+    /// Finds the first expiry that is left from `from` on.
+    pub(super) fn find_next_expiry(&mut self, from: Vec<u8>) -> Result<(), StorageError> {
+        let first = self.expiries.scan(&*self.engine, &KeyRange { from, to: None }, 1)?;
+        self.next_expiry = first.into_iter().next().map(|row| row.0);
+        Ok(())
+    }
+
+    /// The block that holds a decision.
+    pub(super) fn block(&self, position: Position) -> Result<StoredBlock, StorageError> {
+        self.journal.block(&*self.engine, position)
+    }
+
+    /// The decision at `position`; `None` beyond the head.
+    pub(super) fn decision(&self, position: Position) -> Result<Option<Arc<Decision>>, StorageError> {
+        if position == Position(0) || position > self.head.position {
+            return Ok(None);
+        }
+        let open = self.unblocked.first().and_then(|first| position.0.checked_sub(first.position.0));
+        if let Some(index) = open {
+            let index = usize::try_from(index).expect("a raft entry's decisions are in memory");
+            return Ok(self.unblocked.get(index).cloned());
+        }
+        Ok(Some(Arc::new(self.block(position)?.decision(position)?)))
+    }
+
+    pub(super) fn find_entry(&self, book: BookId, number: EntryNumber) -> Result<Option<Entry>, StorageError> {
+        let Some(record) = self.entries.get(&*self.engine, &(book, number))? else { return Ok(None) };
+        let decision = self.decision(record.position)?.ok_or(StorageError::Gap { position: record.position })?;
+        let index = usize::try_from(record.index).expect("an index within memory");
+        let found = match &decision.outcome {
+            Outcome::Accepted(effects) => effects.entries.get(index).filter(|entry| entry.number == number).cloned(),
+            Outcome::Refused(_) => None,
+        };
+        match found {
+            Some(entry) => Ok(Some(entry)),
+            None => Err(StorageError::Inconsistent {
+                table: Table::Entries,
+                key: (book, number).to_bytes(),
+                problem: "the decision it names does not have the entry",
+            }),
+        }
+    }
+
+    fn is_new<V: crate::codec::Stored + Clone>(
+        &self,
+        table: &OrderedTable<(BookId, DocumentId), V>,
+        key: &(BookId, DocumentId),
+    ) -> bool {
+        or_stop(table.get(&*self.engine, key)).is_none()
+    }
+
+    fn list_for_customer(&mut self, book: BookId, customer: &Party, kind: DocumentKind, id: &DocumentId) {
+        let key = CustomerKey { book, customer: customer.clone(), kind, id: id.clone() };
+        self.generation_bytes += self.customers.put(&key, Some(()), 0);
+    }
+}
+
+impl<E: TableEngine> Read for WorkingSet<E> {
+    fn head(&self) -> Head {
+        self.head
+    }
+
+    fn book(&self, id: BookId) -> Option<Arc<Book>> {
+        self.charts.book(id)
+    }
+
+    fn book_by_code(&self, code: &BookCode) -> Option<Arc<Book>> {
+        self.charts.book_by_code(code)
+    }
+
+    fn totals(&self, book: BookId) -> BookTotals {
+        self.charts.totals(book)
+    }
+
+    fn currency(&self, book: BookId, code: &CurrencyCode) -> Option<Currency> {
+        self.charts.currency(book, code)
+    }
+
+    fn currency_by_id(&self, book: BookId, id: CurrencyId) -> Option<Currency> {
+        self.charts.currency_by_id(book, id)
+    }
+
+    fn account(&self, book: BookId, id: AccountId) -> Option<Arc<Account>> {
+        self.charts.account(book, id)
+    }
+
+    fn account_by_code(&self, book: BookId, code: &AccountCode) -> Option<Arc<Account>> {
+        self.charts.account_by_code(book, code)
+    }
+
+    fn account_by_role(&self, book: BookId, role: &Role) -> Option<Arc<Account>> {
+        self.charts.account_by_role(book, role)
+    }
+
+    fn key(&self, scope: BookId, key: &Key) -> Option<KeyRecord> {
+        let absent = |_: &[u8]| self.written_keys.surely_absent(scope, key.as_str().as_bytes());
+        or_stop(self.keys.get_unless(&*self.engine, &(scope, key.clone()), absent))
+    }
+
+    fn control(&self, key: &ControlKey) -> Sums {
+        self.charts.control(key)
+    }
+
+    fn controls_of(&self, book: BookId, account: AccountId) -> Vec<(CurrencyId, Sums)> {
+        self.charts.controls_of(book, account)
+    }
+
+    fn subaccount(&self, key: &SubaccountKey) -> Subaccount {
+        or_stop(self.subaccounts.get(&*self.engine, key)).unwrap_or_default()
+    }
+
+    fn item(&self, key: &ItemKey) -> Sums {
+        or_stop(self.items.get(&*self.engine, key)).unwrap_or_default()
+    }
+
+    fn movement(&self, key: &MovementKey) -> Movement {
+        or_stop(self.movements.get(&*self.engine, key)).unwrap_or_default()
+    }
+
+    fn entry_record(&self, book: BookId, number: EntryNumber) -> Option<EntryRecord> {
+        or_stop(self.entries.get(&*self.engine, &(book, number)))
+    }
+
+    fn entry(&self, book: BookId, number: EntryNumber) -> Option<Entry> {
+        or_stop(self.find_entry(book, number))
+    }
+
+    fn hold(&self, book: BookId, id: &DocumentId) -> Option<Hold> {
+        or_stop(self.holds.get(&*self.engine, &(book, id.clone())))
+    }
+
+    fn charge(&self, book: BookId, id: &DocumentId) -> Option<Charge> {
+        or_stop(self.charges.get(&*self.engine, &(book, id.clone())))
+    }
+
+    fn payment(&self, book: BookId, id: &DocumentId) -> Option<Payment> {
+        or_stop(self.payments.get(&*self.engine, &(book, id.clone())))
+    }
+
+    fn refund(&self, book: BookId, id: &DocumentId) -> Option<Refund> {
+        or_stop(self.refunds.get(&*self.engine, &(book, id.clone())))
+    }
+
+    fn due(&self, now: Timestamp) -> Option<Expiry> {
+        self.next_expiry.as_ref().filter(|expiry| expiry.at <= now).cloned()
+    }
+}
+
+/// About what texts and lists of a document take in memory.
+fn texts_bytes(description: &str, metadata: &Metadata) -> usize {
+    description.len() + metadata.iter().map(|(name, value)| name.len() + value.len() + 64).sum::<usize>()
+}
+
+impl<E: TableEngine> Write for WorkingSet<E> {
+    fn put_head(&mut self, head: Head) {
+        self.head = head;
+    }
+
+    fn put_book(&mut self, book: Book) {
+        self.charts.put_book(book);
+    }
+
+    fn put_totals(&mut self, book: BookId, totals: BookTotals) {
+        self.charts.put_totals(book, totals);
+    }
+
+    fn put_currency(&mut self, book: BookId, currency: Currency) {
+        self.charts.put_currency(book, currency);
+    }
+
+    fn put_account(&mut self, book: BookId, account: Account) {
+        self.charts.put_account(book, account);
+    }
+
+    fn put_key(&mut self, scope: BookId, key: Key, record: KeyRecord) {
+        self.all_keys.cover(scope, key.as_str().as_bytes(), self.head.time);
+        self.generation_bytes += self.keys.put(&(scope, key), Some(record), size_of::<KeyRecord>());
+    }
+
+    fn put_control(&mut self, key: ControlKey, sums: Sums) {
+        self.charts.put_control(key, sums);
+    }
+
+    fn put_subaccount(&mut self, key: SubaccountKey, subaccount: Subaccount) {
+        // The chain's roots: about as many as the logarithm of the postings.
+        let weight = size_of::<Subaccount>() + 256;
+        self.generation_bytes += self.subaccounts.put(&key, Some(subaccount), weight);
+    }
+
+    fn put_item(&mut self, key: ItemKey, sums: Sums) {
+        self.generation_bytes += self.items.put(&key, Some(sums), size_of::<Sums>());
+    }
+
+    fn put_movement(&mut self, key: MovementKey, movement: Movement) {
+        self.generation_bytes += self.movements.put(&key, Some(movement), size_of::<Movement>());
+    }
+
+    fn put_entry_record(&mut self, book: BookId, number: EntryNumber, record: EntryRecord) {
+        self.generation_bytes += self.entries.put(&(book, number), Some(record), size_of::<EntryRecord>());
+    }
+
+    fn put_hold(&mut self, book: BookId, hold: Hold) {
+        let weight = size_of::<Hold>() + texts_bytes(&hold.description, &hold.metadata);
+        self.generation_bytes += self.holds.put(&(book, hold.id.clone()), Some(hold), weight);
+    }
+
+    fn put_charge(&mut self, book: BookId, charge: Charge) {
+        let key = (book, charge.id.clone());
+        if self.is_new(&self.charges, &key) {
+            self.list_for_customer(book, &charge.customer, DocumentKind::Charge, &charge.id);
+        }
+        let weight = size_of::<Charge>() + 256 * charge.lines.len() + texts_bytes(&charge.description, &charge.metadata);
+        self.generation_bytes += self.charges.put(&key, Some(charge), weight);
+    }
+
+    fn put_payment(&mut self, book: BookId, payment: Payment) {
+        let key = (book, payment.id.clone());
+        if self.is_new(&self.payments, &key) {
+            self.list_for_customer(book, &payment.customer, DocumentKind::Payment, &payment.id);
+        }
+        let weight = size_of::<Payment>() + 256 + texts_bytes(&payment.description, &payment.metadata);
+        self.generation_bytes += self.payments.put(&key, Some(payment), weight);
+    }
+
+    fn put_refund(&mut self, book: BookId, refund: Refund) {
+        let key = (book, refund.id.clone());
+        if self.is_new(&self.refunds, &key) {
+            self.list_for_customer(book, &refund.customer, DocumentKind::Refund, &refund.id);
+        }
+        let weight = size_of::<Refund>() + 256 + texts_bytes(&refund.description, &refund.metadata);
+        self.generation_bytes += self.refunds.put(&key, Some(refund), weight);
+    }
+
+    fn put_expiry(&mut self, expiry: Expiry) {
+        self.generation_bytes += self.expiries.put(&expiry, Some(()), 0);
+        if self.next_expiry.as_ref().is_none_or(|next| expiry < *next) {
+            self.next_expiry = Some(expiry);
+        }
+    }
+
+    fn remove_expiry(&mut self, expiry: &Expiry) {
+        self.generation_bytes += self.expiries.put(expiry, None, 0);
+        if self.next_expiry.as_ref() == Some(expiry) {
+            or_stop(self.find_next_expiry(expiry.to_bytes()));
+        }
+    }
+}
