@@ -26,3 +26,4 @@ pub mod resolve;
 pub mod state;
 pub mod tax;
 pub mod time;
+pub mod wellformed;
