@@ -1,1 +1,36 @@
+//! Partita's replicated state machine: openraft over the raft log and the state of `partita-storage`.
+//!
+//! A write: [`node`] → [`batcher`] merges callers into a [`proposal`] → openraft → [`log_store`] stages it and
+//! [`appender`]'s thread makes it durable → commit → [`state_machine`] → [`applier`]'s thread → answers. A read:
+//! [`barrier`] confirms leadership, then storage's reader reads. Knows nothing of JSON and HTTP; no openraft type
+//! leaves this crate.
 
+mod appender;
+mod applier;
+mod barrier;
+mod batcher;
+mod codec;
+mod data_directory;
+pub mod environment;
+mod errors;
+mod log_store;
+mod network;
+pub mod node;
+mod proposal;
+mod raft_types;
+mod state_machine;
+
+pub use barrier::ReadError;
+pub use batcher::SubmitError;
+pub use codec::CodecError;
+pub use data_directory::{ClusterId, DirectoryError};
+pub use node::{Node, NodeConfig, NodeStatus, Role, StartError};
+
+#[cfg(test)]
+mod appender_tests;
+#[cfg(test)]
+mod node_tests;
+#[cfg(test)]
+mod store_tests;
+#[cfg(test)]
+mod testing;

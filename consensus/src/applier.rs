@@ -1,0 +1,241 @@
+//! The two threads that own the state: one applies committed entries, the other makes checkpoints durable.
+//!
+//! The applier never waits for a checkpoint unless the generation that fills is over its bound while the one before
+//! is still being written. Whatever fails here stops the process, and nothing is answered after it.
+
+use std::time::Instant;
+
+use openraft::storage::ApplyResponder;
+use partita_core::decision::Command;
+use partita_core::id::Position;
+use partita_storage::engine::TableEngine;
+use partita_storage::state::{Applied, Applier, Checkpointer, Sealed};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::codec::RaftState;
+use crate::environment::SharedEnvironment;
+use crate::errors::chain;
+use crate::raft_types::{Answers, TypeConfig};
+
+/// Entries decoded and waiting to be applied. They are up to about a megabyte each.
+const QUEUE_ENTRIES: usize = 8;
+
+/// One committed entry.
+pub(crate) struct Applicable {
+    pub(crate) applied: Applied,
+    pub(crate) commands: Vec<Command>,
+    /// Who proposed it on this node, if anybody still waits.
+    pub(crate) responder: Option<ApplyResponder<TypeConfig>>,
+}
+
+pub(crate) enum Work {
+    Apply(Applicable),
+    /// Answered when everything before it is applied.
+    Reached { done: oneshot::Sender<()> },
+    /// Makes everything before it durable.
+    Checkpoint { done: oneshot::Sender<Option<Durable>> },
+    /// As a checkpoint; ends both threads.
+    Close { done: oneshot::Sender<()> },
+}
+
+/// The last durable checkpoint.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Durable {
+    pub(crate) raft: RaftState,
+    pub(crate) position: Position,
+}
+
+/// Whether applied indexes have to follow each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Contiguity {
+    Asserted,
+    /// openraft's own suite for stores skips indexes on purpose.
+    #[cfg(test)]
+    Unchecked,
+}
+
+/// What the rest of a node holds of the two threads.
+pub(crate) struct ApplierHandle {
+    pub(crate) work: mpsc::Sender<Work>,
+    pub(crate) durable: watch::Receiver<Option<Durable>>,
+    pub(crate) position: watch::Receiver<Position>,
+}
+
+struct CheckpointOrder {
+    sealed: Sealed,
+    position: Position,
+    done: oneshot::Sender<()>,
+}
+
+/// Starts both threads. `recovered` is what the state held when it was opened.
+pub(crate) fn start_applier<E: TableEngine>(
+    applier: Applier<E>,
+    checkpointer: Checkpointer<E>,
+    recovered: RaftState,
+    contiguity: Contiguity,
+    environment: &SharedEnvironment,
+) -> ApplierHandle {
+    let position = applier.position();
+    let last_index = recovered.last.map(|id| id.index);
+    let found = recovered.last.is_some().then_some(Durable { raft: recovered, position });
+    let (durable_sender, durable) = watch::channel(found);
+    let (position_sender, position) = watch::channel(position);
+    let (orders, order_queue) = mpsc::unbounded_channel();
+    let (work, work_queue) = mpsc::channel(QUEUE_ENTRIES);
+    let writer = CheckpointThread { checkpointer, durable: durable_sender, environment: environment.clone() };
+    environment.spawn_dedicated("checkpoint", Box::pin(writer.run(order_queue)));
+    let thread = ApplierThread {
+        applier,
+        last_index,
+        contiguity,
+        orders,
+        under_way: None,
+        position: position_sender,
+        durable: durable.clone(),
+    };
+    environment.spawn_dedicated("apply", Box::pin(thread.run(work_queue)));
+    ApplierHandle { work, durable, position }
+}
+
+struct ApplierThread<E: TableEngine> {
+    applier: Applier<E>,
+    last_index: Option<u64>,
+    contiguity: Contiguity,
+    orders: mpsc::UnboundedSender<CheckpointOrder>,
+    under_way: Option<oneshot::Receiver<()>>,
+    position: watch::Sender<Position>,
+    durable: watch::Receiver<Option<Durable>>,
+}
+
+/// The checkpoint thread is gone: it has stopped the process, or is about to.
+struct CheckpointsStopped;
+
+impl<E: TableEngine> ApplierThread<E> {
+    async fn run(mut self, mut queue: mpsc::Receiver<Work>) {
+        while let Some(work) = queue.recv().await {
+            let outcome = match work {
+                Work::Apply(entry) => self.apply(entry).await,
+                Work::Reached { done } => {
+                    let _gone = done.send(());
+                    Ok(())
+                }
+                Work::Checkpoint { done } => self.checkpoint().await.map(|()| {
+                    let _gone = done.send(self.durable.borrow().clone());
+                }),
+                Work::Close { done } => {
+                    if self.checkpoint().await.is_ok() {
+                        drop(self);
+                        let _gone = done.send(());
+                    }
+                    return;
+                }
+            };
+            if let Err(CheckpointsStopped) = outcome {
+                return;
+            }
+        }
+    }
+
+    async fn apply(&mut self, entry: Applicable) -> Result<(), CheckpointsStopped> {
+        while self.applier.must_wait() {
+            self.finish_checkpoint().await?;
+            self.order_checkpoint()?;
+        }
+        self.follow(entry.applied.index);
+        let began = Instant::now();
+        let count = entry.commands.len();
+        let answers = self.applier.apply(entry.applied, entry.commands);
+        assert_eq!(answers.len(), count, "every command has an answer");
+        let position = self.applier.position();
+        self.position.send_if_modified(|seen| std::mem::replace(seen, position) != position);
+        metrics::histogram!("partita_apply_seconds").record(began.elapsed().as_secs_f64());
+        metrics::gauge!("partita_applied_position").set(approximate(position.0));
+        if let Some(responder) = entry.responder {
+            responder.send(Answers(answers));
+        }
+        if self.applier.checkpoint_due() && self.is_idle()? {
+            self.order_checkpoint()?;
+        }
+        Ok(())
+    }
+
+    fn follow(&mut self, index: u64) {
+        match self.contiguity {
+            Contiguity::Asserted => {
+                let expected = self.last_index.map_or(0, |last| last + 1);
+                assert_eq!(index, expected, "raft entries are applied one after the other, none twice");
+            }
+            #[cfg(test)]
+            Contiguity::Unchecked => {}
+        }
+        self.last_index = Some(index);
+    }
+
+    /// Makes everything applied so far durable.
+    async fn checkpoint(&mut self) -> Result<(), CheckpointsStopped> {
+        self.finish_checkpoint().await?;
+        self.order_checkpoint()?;
+        self.finish_checkpoint().await
+    }
+
+    /// Whether no checkpoint is under way.
+    fn is_idle(&mut self) -> Result<bool, CheckpointsStopped> {
+        let Some(finished) = &mut self.under_way else { return Ok(true) };
+        match finished.try_recv() {
+            Ok(()) => {
+                self.under_way = None;
+                Ok(true)
+            }
+            Err(oneshot::error::TryRecvError::Empty) => Ok(false),
+            Err(oneshot::error::TryRecvError::Closed) => Err(CheckpointsStopped),
+        }
+    }
+
+    fn order_checkpoint(&mut self) -> Result<(), CheckpointsStopped> {
+        let Some(sealed) = self.applier.seal() else { return Ok(()) };
+        let (done, finished) = oneshot::channel();
+        let position = self.applier.position();
+        self.orders.send(CheckpointOrder { sealed, position, done }).map_err(|_gone| CheckpointsStopped)?;
+        self.under_way = Some(finished);
+        Ok(())
+    }
+
+    async fn finish_checkpoint(&mut self) -> Result<(), CheckpointsStopped> {
+        match self.under_way.take() {
+            None => Ok(()),
+            Some(finished) => finished.await.map_err(|_gone| CheckpointsStopped),
+        }
+    }
+}
+
+/// For gauges: exact up to 2^53.
+pub(crate) fn approximate(count: u64) -> f64 {
+    let high = u32::try_from(count >> 32).expect("32 bits are left");
+    let low = u32::try_from(count & u64::from(u32::MAX)).expect("32 bits are left");
+    f64::from(high) * 4_294_967_296.0 + f64::from(low)
+}
+
+struct CheckpointThread<E: TableEngine> {
+    checkpointer: Checkpointer<E>,
+    durable: watch::Sender<Option<Durable>>,
+    environment: SharedEnvironment,
+}
+
+impl<E: TableEngine> CheckpointThread<E> {
+    async fn run(mut self, mut orders: mpsc::UnboundedReceiver<CheckpointOrder>) {
+        while let Some(order) = orders.recv().await {
+            let began = Instant::now();
+            let applied = match self.checkpointer.write(order.sealed) {
+                Ok(applied) => applied,
+                Err(error) => {
+                    self.environment.stop_process(&format!("a checkpoint failed: {}", chain(&error)));
+                    return;
+                }
+            };
+            let raft = RaftState::decode(&applied.raft).expect("it was encoded by this program when it was applied");
+            metrics::histogram!("partita_checkpoint_seconds").record(began.elapsed().as_secs_f64());
+            self.durable.send_replace(Some(Durable { raft, position: order.position }));
+            let _gone = order.done.send(());
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! What a node takes from the outside: clock, randomness, threads of its own, and the way to stop.
+//!
+//! Passed in, so that the simulator runs the same node under its own (DESIGN § 3, invariant 8). The work of a
+//! dedicated thread is a future that waits for nothing but channels and pauses.
+
+use std::any::Any;
+use std::fmt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use partita_core::time::Timestamp;
+
+pub type SharedEnvironment = Arc<dyn Environment>;
+
+pub trait Environment: fmt::Debug + Send + Sync + 'static {
+    /// The wall clock.
+    fn now(&self) -> Timestamp;
+
+    fn random(&self) -> [u8; 16];
+
+    /// Runs `work` on a thread of its own. If it panics the process stops.
+    fn spawn_dedicated(&self, name: &'static str, work: BoxFuture<'static, ()>);
+
+    /// Ends the process at once: what it was doing must not be acknowledged and its memory is not to be trusted.
+    fn stop_process(&self, why: &str);
+}
+
+/// The machine's own clock and threads.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Machine;
+
+impl Environment for Machine {
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the machine's clock is set after 1970");
+        Timestamp(i64::try_from(since.as_nanos()).expect("ledger time ends in 2262"))
+    }
+
+    fn random(&self) -> [u8; 16] {
+        rand::random()
+    }
+
+    fn spawn_dedicated(&self, name: &'static str, work: BoxFuture<'static, ()>) {
+        let body = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .build()
+                .expect("a runtime with nothing but a timer needs nothing of the machine");
+            let outcome = runtime.block_on(AssertUnwindSafe(work).catch_unwind());
+            if let Err(panic) = outcome {
+                Machine.stop_process(&format!("thread {name} panicked: {}", panic_message(panic.as_ref())));
+            }
+        };
+        if let Err(error) = std::thread::Builder::new().name(name.to_owned()).spawn(body) {
+            self.stop_process(&format!("thread {name} could not be started: {error}"));
+        }
+    }
+
+    fn stop_process(&self, why: &str) {
+        tracing::error!(why, "stopping: this node must not go on");
+        std::process::abort();
+    }
+}
+
+/// What a panic said.
+#[must_use]
+pub fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    if let Some(text) = panic.downcast_ref::<&str>() {
+        text
+    } else if let Some(text) = panic.downcast_ref::<String>() {
+        text
+    } else {
+        "no message"
+    }
+}

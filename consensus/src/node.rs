@@ -1,0 +1,412 @@
+//! One node: its life from start to shutdown, and what `api` asks of it. No openraft type passes this file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use openraft::alias::WatchReceiverOf;
+use openraft::async_runtime::watch::WatchReceiver as _;
+use openraft::errors::Fatal;
+use openraft::{Config, Raft, RaftMetrics, ServerState, SnapshotPolicy};
+use partita_core::decision::{Answer, Command};
+use partita_core::id::Position;
+use partita_storage::engine::{EngineError, RocksEngine, TableEngine};
+use partita_storage::log::mark::MarkFile;
+use partita_storage::log::{LogEngine, LogError, MarkStore, RocksLog, open_log};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+use crate::appender::{LogRequest, start_appender};
+use crate::applier::{ApplierHandle, Contiguity, Durable, Work, start_applier};
+use crate::barrier::{Barrier, ReadError};
+use crate::batcher::{Batcher, SubmitError};
+use crate::codec::{CodecError, RaftState};
+use crate::data_directory::{ClusterId, DataDirectory, DirectoryError};
+use crate::environment::{Machine, SharedEnvironment};
+use crate::errors::chain;
+use crate::log_store::LogStore;
+use crate::network::NoPeers;
+use crate::raft_types::{Member, TypeConfig, raft_log_id};
+use crate::state_machine::StateMachine;
+use partita_storage::state::{OpenError, Reader, StateConfig, open_state};
+
+/// How long openraft may take for one step of its own that nobody waits for.
+const RAFT_STEP: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    pub data: PathBuf,
+    /// This node's number in its cluster, from 1.
+    pub node_id: u64,
+    /// Divided among memtables, caches and the working set.
+    pub memory_bytes: usize,
+}
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    #[error("the raft log cannot be opened")]
+    Log(#[from] LogError),
+    #[error("the state database cannot be opened")]
+    Tables(#[from] EngineError),
+    #[error("the state cannot be recovered")]
+    State(#[source] OpenError),
+    #[error("the state's record of raft cannot be read")]
+    RaftState(#[from] CodecError),
+    #[error("the state includes raft entry {applied}, but the log ends at {last}: acknowledged entries are missing")]
+    LogBehindState { applied: u64, last: String },
+    #[error("the log begins after entry {purged}, but the state includes only what is before {applied}: entries are missing")]
+    LogBeyondState { purged: u64, applied: String },
+    #[error("raft cannot start: {reason}")]
+    Raft { reason: String },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Leader,
+    Candidate,
+    Follower,
+    Learner,
+    Stopped,
+}
+
+#[derive(Clone, Debug)]
+pub struct NodeStatus {
+    pub node_id: u64,
+    pub cluster: ClusterId,
+    pub role: Role,
+    pub term: u64,
+    pub leader: Option<u64>,
+    /// Everything acknowledged before the start has been applied again.
+    pub recovered: bool,
+    /// The last decision applied.
+    pub position: Position,
+    /// The last raft entry applied, and the last one that a durable checkpoint includes.
+    pub applied_index: Option<u64>,
+    pub durable_index: Option<u64>,
+    pub queued_commands: usize,
+}
+
+/// The stores of one node: on disk, or in memory for the simulator.
+#[derive(Debug)]
+pub struct Stores<L, M, T> {
+    pub log: L,
+    pub mark: M,
+    pub tables: T,
+}
+
+/// Who a node is.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    pub cluster: ClusterId,
+    pub node_id: u64,
+}
+
+/// How the memory budget is divided.
+struct Budget {
+    log_memtable: usize,
+    entry_cache: usize,
+    tables: usize,
+    working_set: usize,
+}
+
+impl Budget {
+    /// In 32nds: three memtables of the log, one for recent entries, eight for the state's tables, sixteen for its
+    /// working set. Four are left for requests on their way.
+    fn of(memory_bytes: usize) -> Self {
+        let part = memory_bytes / 32;
+        Self { log_memtable: part, entry_cache: part, tables: 8 * part, working_set: 16 * part }
+    }
+
+    fn state(&self) -> StateConfig {
+        StateConfig { memory_bytes: self.working_set }
+    }
+}
+
+type Metrics = WatchReceiverOf<TypeConfig, RaftMetrics<TypeConfig>>;
+
+/// A running node.
+pub struct Node<T: TableEngine = RocksEngine> {
+    identity: Identity,
+    raft: Raft<TypeConfig, StateMachine>,
+    metrics: Metrics,
+    batcher: Batcher,
+    barrier: Barrier,
+    reader: Reader<T>,
+    work: mpsc::Sender<Work>,
+    log: mpsc::UnboundedSender<LogRequest>,
+    position: watch::Receiver<Position>,
+    durable: watch::Receiver<Option<Durable>>,
+    recovered: watch::Receiver<bool>,
+    closing: Arc<AtomicBool>,
+    _directory: Option<DataDirectory>,
+}
+
+impl<T: TableEngine> std::fmt::Debug for Node<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node").field("status", &self.status()).finish_non_exhaustive()
+    }
+}
+
+impl Node {
+    /// Opens or creates the data directory and starts. Returns before the log is replayed and a leader is known:
+    /// [`Node::wait_recovered`] waits for that.
+    pub async fn start(config: NodeConfig) -> Result<Self, StartError> {
+        let environment: SharedEnvironment = Arc::new(Machine);
+        let directory = DataDirectory::open(&config.data, config.node_id, ClusterId(environment.random()))?;
+        let budget = Budget::of(config.memory_bytes);
+        let stores = Stores {
+            log: RocksLog::open(&directory.log(), budget.log_memtable)?,
+            mark: MarkFile::new(&directory.mark()),
+            tables: RocksEngine::open(&directory.state(), budget.tables)?,
+        };
+        let identity = Identity { cluster: directory.cluster, node_id: config.node_id };
+        let mut node = Self::start_with(stores, identity, config.memory_bytes, environment).await?;
+        node._directory = Some(directory);
+        Ok(node)
+    }
+}
+
+impl<T: TableEngine> Node<T> {
+    /// Starts over the given stores, clock and threads.
+    pub async fn start_with<L: LogEngine, M: MarkStore>(
+        stores: Stores<L, M, T>,
+        identity: Identity,
+        memory_bytes: usize,
+        environment: SharedEnvironment,
+    ) -> Result<Self, StartError> {
+        let budget = Budget::of(memory_bytes);
+        let writer = open_log(stores.log, stores.mark, budget.entry_cache)?;
+        let (applier, checkpointer, reader) = open_state(stores.tables, budget.state()).map_err(StartError::State)?;
+        let recovered = RaftState::decode(&applier.applied().raft)?;
+        let log = writer.log();
+        check_log_and_state(&log.state(), &recovered)?;
+
+        let requests = start_appender(writer, &environment);
+        let state = recovered.clone();
+        let ApplierHandle { work, durable, position } =
+            start_applier(applier, checkpointer, recovered, Contiguity::Asserted, &environment);
+        let store = LogStore::new(log, requests.clone());
+        let machine = StateMachine::new(work.clone(), durable.clone(), state);
+        let failed = |error: &dyn std::error::Error| StartError::Raft { reason: chain(error) };
+        let raft_config = raft_config(&identity).validate().map_err(|error| failed(&error))?;
+        let raft = Raft::new(identity.node_id, Arc::new(raft_config), NoPeers, store, machine)
+            .await
+            .map_err(|error| failed(&error))?;
+
+        let closing = Arc::new(AtomicBool::new(false));
+        let metrics = raft.metrics();
+        tokio::spawn(watch_raft(metrics.clone(), Arc::clone(&closing), Arc::clone(&environment)));
+        tokio::spawn(purge_behind_checkpoints(raft.clone(), durable.clone()));
+        let (recovered_sender, recovered) = watch::channel(false);
+        tokio::spawn(watch_recovery(raft.clone(), recovered_sender));
+        found_or_elect(&raft, &identity).await?;
+
+        Ok(Self {
+            batcher: Batcher::start(raft.clone(), environment),
+            barrier: Barrier::start(raft.clone()),
+            identity,
+            raft,
+            metrics,
+            reader,
+            work,
+            log: requests,
+            position,
+            durable,
+            recovered,
+            closing,
+            _directory: None,
+        })
+    }
+
+    /// Hands commands to the batcher and waits until they are decided; answers in their order. Their stamps are
+    /// set here. All are proposed or none; where a proposal was lost, some may have been decided and others not.
+    pub async fn submit(&self, commands: Vec<Command>, deadline: Instant) -> Result<Vec<Answer>, SubmitError> {
+        self.batcher.submit(commands, deadline).await
+    }
+
+    /// Returns when every write acknowledged before the call is visible to [`Node::reader`].
+    pub async fn barrier(&self, deadline: Instant) -> Result<(), ReadError> {
+        self.barrier.wait(deadline).await
+    }
+
+    /// Returns when this node has applied the decision at `position`.
+    pub async fn wait_position(&self, position: Position, deadline: Instant) -> Result<(), ReadError> {
+        let mut reached = self.position.clone();
+        match tokio::time::timeout_at(deadline, reached.wait_for(|reached| *reached >= position)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_gone)) => Err(ReadError::ShuttingDown),
+            Err(_elapsed) => {
+                let reached = *self.position.borrow();
+                Err(ReadError::PositionNotReached { wanted: position, reached })
+            }
+        }
+    }
+
+    /// Returns when everything acknowledged before the start is applied again and a leader is known: a node that
+    /// serves reads before may show less than it showed before it stopped.
+    pub async fn wait_recovered(&self, deadline: Instant) -> Result<(), ReadError> {
+        let mut recovered = self.recovered.clone();
+        match tokio::time::timeout_at(deadline, recovered.wait_for(|recovered| *recovered)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_gone)) => Err(ReadError::ShuttingDown),
+            Err(_elapsed) => Err(ReadError::TimedOut),
+        }
+    }
+
+    /// What this node has applied.
+    #[must_use]
+    pub fn reader(&self) -> &Reader<T> {
+        &self.reader
+    }
+
+    #[must_use]
+    pub fn status(&self) -> NodeStatus {
+        let metrics = self.metrics.borrow_watched();
+        let role = match metrics.state {
+            ServerState::Leader => Role::Leader,
+            ServerState::Candidate => Role::Candidate,
+            ServerState::Follower => Role::Follower,
+            ServerState::Learner => Role::Learner,
+            ServerState::Shutdown => Role::Stopped,
+        };
+        let durable_index = self.durable.borrow().as_ref().and_then(|durable| durable.raft.last).map(|id| id.index);
+        NodeStatus {
+            node_id: self.identity.node_id,
+            cluster: self.identity.cluster,
+            role,
+            term: metrics.current_term,
+            leader: metrics.current_leader,
+            recovered: *self.recovered.borrow(),
+            position: *self.position.borrow(),
+            applied_index: metrics.last_applied.map(|id| id.index),
+            durable_index,
+            queued_commands: self.batcher.queued_commands(),
+        }
+    }
+
+    /// Takes no more commands, waits until those taken are answered (at most until `deadline`), writes a checkpoint
+    /// so that the next start has nothing to replay, and closes the log.
+    pub async fn shutdown(&self, deadline: Instant) {
+        if self.closing.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.batcher.drain(deadline).await;
+        if let Err(error) = self.raft.shutdown().await {
+            tracing::warn!(error = chain(&error), "raft did not end by itself");
+        }
+        let (done, checkpointed) = oneshot::channel();
+        if self.work.send(Work::Close { done }).await.is_err() || checkpointed.await.is_err() {
+            tracing::warn!("no checkpoint was written at shutdown: the next start replays the raft log");
+        }
+        let (done, closed) = oneshot::channel();
+        if self.log.send(LogRequest::Close { done }).is_err() || closed.await.is_err() {
+            tracing::warn!("the raft log was not closed in order; it is durable all the same");
+        }
+    }
+}
+
+impl<T: TableEngine> Drop for Node<T> {
+    fn drop(&mut self) {
+        self.closing.store(true, Ordering::Release);
+    }
+}
+
+fn raft_config(identity: &Identity) -> Config {
+    Config {
+        cluster_name: identity.cluster.to_string(),
+        heartbeat_interval: 250,
+        election_timeout_min: 1_000,
+        election_timeout_max: 2_000,
+        install_snapshot_timeout: 600_000,
+        // Checkpoints and purges go by bytes, not by entries: see `purge_behind_checkpoints`.
+        snapshot_policy: SnapshotPolicy::Never,
+        max_in_snapshot_log_to_keep: u64::MAX,
+        // Committed is not stored, so a restarted leader has to win an election before it knows what is.
+        enable_leader_restore: Some(false),
+        enable_pre_vote: Some(true),
+        ..Config::default()
+    }
+}
+
+fn check_log_and_state(log: &partita_storage::log::LogState, state: &RaftState) -> Result<(), StartError> {
+    if let Some(applied) = state.last
+        && log.last.is_none_or(|last| last.index < applied.index)
+    {
+        let last = log.last.map_or_else(|| "nothing".to_owned(), |last| last.to_string());
+        return Err(StartError::LogBehindState { applied: applied.index, last });
+    }
+    if let Some(purged) = log.purged
+        && state.last.is_none_or(|applied| applied < raft_log_id(purged))
+    {
+        let applied = state.last.map_or_else(|| "the first".to_owned(), |applied| (applied.index + 1).to_string());
+        return Err(StartError::LogBeyondState { purged: purged.index, applied });
+    }
+    Ok(())
+}
+
+/// A fresh node founds a cluster of one; a node that is alone in its cluster need not wait for a leader to be silent.
+async fn found_or_elect(raft: &Raft<TypeConfig, StateMachine>, identity: &Identity) -> Result<(), StartError> {
+    let failed = |error: &dyn std::error::Error| StartError::Raft { reason: chain(error) };
+    if !raft.is_initialized().await.map_err(|error| failed(&error))? {
+        let members = BTreeMap::from([(identity.node_id, Member::default())]);
+        return raft.initialize(members).await.map_err(|error| failed(&error));
+    }
+    let voters: BTreeSet<u64> = raft.voter_ids().collect();
+    if voters == BTreeSet::from([identity.node_id]) {
+        raft.trigger().elect(false).await.map_err(|error| failed(&error))?;
+    }
+    Ok(())
+}
+
+/// Stops the process when raft has stopped by itself: after a failure of the store nothing may be acknowledged.
+async fn watch_raft(mut metrics: Metrics, closing: Arc<AtomicBool>, environment: SharedEnvironment) {
+    loop {
+        let stopped = match &metrics.borrow_watched().running_state {
+            Ok(()) | Err(Fatal::Stopped) => None,
+            Err(fatal @ (Fatal::StorageError(_) | Fatal::Panicked)) => Some(chain(fatal)),
+        };
+        let ended = stopped.is_none() && metrics.changed().await.is_err();
+        if (stopped.is_some() || ended) && closing.load(Ordering::Acquire) {
+            return;
+        }
+        if let Some(reason) = stopped {
+            environment.stop_process(&format!("raft stopped: {reason}"));
+            return;
+        }
+        if ended {
+            environment.stop_process("raft ended without being asked to");
+            return;
+        }
+    }
+}
+
+async fn watch_recovery(raft: Raft<TypeConfig, StateMachine>, recovered: watch::Sender<bool>) {
+    // Without a limit: a long log takes its time, and shutting down ends the wait.
+    if raft.wait_for_recovery(None).await.is_ok() {
+        recovered.send_replace(true);
+    }
+}
+
+/// Lets the log be purged behind each durable checkpoint, and never before.
+async fn purge_behind_checkpoints(raft: Raft<TypeConfig, StateMachine>, mut durable: watch::Receiver<Option<Durable>>) {
+    while durable.changed().await.is_ok() {
+        let Some(last) = durable.borrow_and_update().as_ref().and_then(|durable| durable.raft.last) else { continue };
+        // openraft purges only what a snapshot covers; ours is the checkpoint on this node's disk.
+        if raft.trigger().snapshot().await.is_err() {
+            return;
+        }
+        let covered = |metrics: &RaftMetrics<TypeConfig>| metrics.snapshot.is_some_and(|snapshot| snapshot >= last);
+        if raft.wait(Some(RAFT_STEP)).metrics(covered, "the checkpoint is known").await.is_err() {
+            tracing::warn!(index = last.index, "raft does not take note of a checkpoint: the log is purged behind the next");
+            continue;
+        }
+        if raft.trigger().purge_log(last.index).await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! openraft's state machine: hands committed entries to the applier's thread and waits until they are applied.
+//!
+//! Nothing is durable when `apply` returns: the raft log is. After a crash `applied_state` is the last durable
+//! checkpoint's, and openraft replays the log from there. A "snapshot" is for now a checkpoint on this node's own
+//! disk, known by what it holds; that is what lets openraft purge the log behind it. Sending one to another node,
+//! and installing one with decisions in it, comes with replication.
+
+use std::io;
+
+use futures::{Stream, TryStreamExt};
+use openraft::alias::{SnapshotMetaOf, SnapshotOf};
+use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine, Snapshot, SnapshotMeta};
+use openraft::{EntryPayload, OptionalSend};
+use partita_core::id::Position;
+use partita_storage::state::Applied;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::applier::{Applicable, Durable, Work};
+use crate::codec::RaftState;
+use crate::proposal::decode_proposal;
+use crate::raft_types::{RaftLogId, RaftStoredMembership, TypeConfig};
+
+/// What is known of a checkpoint beside its raft state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SnapshotHandle {
+    position: Position,
+}
+
+#[derive(Debug)]
+pub(crate) struct StateMachine {
+    work: mpsc::Sender<Work>,
+    durable: watch::Receiver<Option<Durable>>,
+    state: RaftState,
+}
+
+impl StateMachine {
+    /// `state` is what the applier has applied.
+    pub(crate) fn new(work: mpsc::Sender<Work>, durable: watch::Receiver<Option<Durable>>, state: RaftState) -> Self {
+        Self { work, durable, state }
+    }
+
+    async fn send(&self, work: Work) -> Result<(), io::Error> {
+        self.work.send(work).await.map_err(|_gone| stopped())
+    }
+
+    /// Asks for a checkpoint of everything applied so far.
+    async fn checkpoint(&self) -> Result<oneshot::Receiver<Option<Durable>>, io::Error> {
+        let (done, finished) = oneshot::channel();
+        self.send(Work::Checkpoint { done }).await?;
+        Ok(finished)
+    }
+
+    async fn apply_entry(&mut self, (entry, responder): EntryResponder<TypeConfig>) -> Result<(), io::Error> {
+        let commands = match entry.payload {
+            EntryPayload::Blank => Vec::new(),
+            EntryPayload::Normal(proposal) => decode_proposal(&proposal.0).map_err(io::Error::other)?,
+            EntryPayload::Membership(membership) => {
+                self.state.membership = RaftStoredMembership::new(Some(entry.log_id), membership);
+                Vec::new()
+            }
+        };
+        self.state.last = Some(entry.log_id);
+        let applied = Applied { index: entry.log_id.index, raft: self.state.encode() };
+        self.send(Work::Apply(Applicable { applied, commands, responder })).await
+    }
+}
+
+fn stopped() -> io::Error {
+    io::Error::other("the applier's thread has stopped")
+}
+
+fn snapshot(durable: Durable) -> SnapshotOf<TypeConfig, SnapshotHandle> {
+    let meta = SnapshotMeta { last_log_id: durable.raft.last, last_membership: durable.raft.membership };
+    Snapshot { meta, snapshot: SnapshotHandle { position: durable.position } }
+}
+
+impl RaftStateMachine<TypeConfig> for StateMachine {
+    type SnapshotData = SnapshotHandle;
+    type SnapshotBuilder = SnapshotBuilder;
+
+    async fn applied_state(&mut self) -> Result<(Option<RaftLogId>, RaftStoredMembership), io::Error> {
+        Ok((self.state.last, self.state.membership.clone()))
+    }
+
+    async fn apply<Strm>(&mut self, mut entries: Strm) -> Result<(), io::Error>
+    where
+        Strm: Stream<Item = Result<EntryResponder<TypeConfig>, io::Error>> + Unpin + OptionalSend,
+    {
+        while let Some(entry) = entries.try_next().await? {
+            self.apply_entry(entry).await?;
+        }
+        let (done, finished) = oneshot::channel();
+        self.send(Work::Reached { done }).await?;
+        finished.await.map_err(|_gone| stopped())
+    }
+
+    async fn try_create_snapshot_builder(&mut self, force: bool) -> Option<SnapshotBuilder> {
+        if force {
+            return Some(self.get_snapshot_builder().await);
+        }
+        // Taken now, not when it is built: it must not be ahead of what openraft knows to be applied.
+        let durable = self.durable.borrow().clone()?;
+        Some(SnapshotBuilder(Source::Durable(durable)))
+    }
+
+    async fn get_snapshot_builder(&mut self) -> SnapshotBuilder {
+        SnapshotBuilder(match self.checkpoint().await {
+            Ok(finished) => Source::Checkpoint(finished),
+            Err(error) => Source::Failed(error),
+        })
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        meta: &SnapshotMetaOf<TypeConfig>,
+        snapshot: SnapshotHandle,
+    ) -> Result<(), io::Error> {
+        if snapshot.position != Position::default() {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "a snapshot with decisions cannot be installed yet"));
+        }
+        let Some(last) = meta.last_log_id else { return Ok(()) };
+        self.state = RaftState { last: Some(last), membership: meta.last_membership.clone() };
+        let applied = Applied { index: last.index, raft: self.state.encode() };
+        self.send(Work::Apply(Applicable { applied, commands: Vec::new(), responder: None })).await?;
+        self.checkpoint().await?.await.map_err(|_gone| stopped())?;
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> Result<Option<SnapshotOf<TypeConfig, SnapshotHandle>>, io::Error> {
+        Ok(self.durable.borrow().clone().map(snapshot))
+    }
+}
+
+#[derive(Debug)]
+enum Source {
+    Durable(Durable),
+    Checkpoint(oneshot::Receiver<Option<Durable>>),
+    Failed(io::Error),
+}
+
+/// Gives openraft what it needs to know of a checkpoint.
+#[derive(Debug)]
+pub(crate) struct SnapshotBuilder(Source);
+
+impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
+    type SnapshotData = SnapshotHandle;
+
+    async fn build_snapshot(&mut self) -> Result<SnapshotOf<TypeConfig, SnapshotHandle>, io::Error> {
+        match &mut self.0 {
+            Source::Durable(durable) => Ok(snapshot(durable.clone())),
+            Source::Checkpoint(finished) => {
+                let durable = finished.await.map_err(|_gone| stopped())?;
+                // Where nothing was applied, a snapshot holds nothing.
+                Ok(snapshot(durable.unwrap_or_default()))
+            }
+            Source::Failed(error) => Err(io::Error::new(error.kind(), error.to_string())),
+        }
+    }
+}

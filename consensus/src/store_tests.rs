@@ -1,0 +1,43 @@
+//! openraft's own suite for stores, over real RocksDB in temporary directories.
+
+use std::sync::Arc;
+
+use openraft::StorageError;
+use openraft::testing::log::{StoreBuilder, Suite};
+use partita_storage::engine::RocksEngine;
+use partita_storage::log::mark::MarkFile;
+use partita_storage::log::{RocksLog, open_log};
+use tempfile::TempDir;
+
+use crate::appender::start_appender;
+use crate::applier::{ApplierHandle, Contiguity, start_applier};
+use crate::codec::RaftState;
+use crate::environment::{Machine, SharedEnvironment};
+use crate::log_store::LogStore;
+use crate::raft_types::TypeConfig;
+use crate::state_machine::StateMachine;
+use partita_storage::state::{StateConfig, open_state};
+
+struct OnDisk;
+
+impl StoreBuilder<TypeConfig, LogStore<RocksLog>, StateMachine, TempDir> for OnDisk {
+    async fn build(&self) -> Result<(TempDir, LogStore<RocksLog>, StateMachine), StorageError<TypeConfig>> {
+        let directory = tempfile::tempdir().unwrap();
+        let environment: SharedEnvironment = Arc::new(Machine);
+        let engine = RocksLog::open(&directory.path().join("log"), 1 << 20).unwrap();
+        let writer = open_log(engine, MarkFile::new(&directory.path().join("mark")), 1_000).unwrap();
+        let log = writer.log();
+        let requests = start_appender(writer, &environment);
+        let tables = RocksEngine::open(&directory.path().join("state"), 8 << 20).unwrap();
+        let (applier, checkpointer, _reader) = open_state(tables, StateConfig { memory_bytes: 8 << 20 }).unwrap();
+        let ApplierHandle { work, durable, .. } =
+            start_applier(applier, checkpointer, RaftState::default(), Contiguity::Unchecked, &environment);
+        let machine = StateMachine::new(work, durable, RaftState::default());
+        Ok((directory, LogStore::new(log, requests), machine))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_stores_pass_openrafts_suite() {
+    Suite::test_all(OnDisk).await.unwrap();
+}

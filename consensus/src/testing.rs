@@ -1,0 +1,170 @@
+//! For this crate's tests: an environment that remembers being stopped, a log that can be held up, and commands.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use parking_lot::{Condvar, Mutex};
+use partita_core::decision::{Answer, Command};
+use partita_core::id::{Actor, BookCode, BookId, CurrencyCode, Fingerprint, Key, Position};
+use partita_core::operation::{Chart, OpenBook, Operation};
+use partita_core::time::{Date, Timestamp};
+use partita_storage::log::{LogEngine, LogError, LogWrite, Note};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::environment::{Environment, panic_message};
+
+/// Every wait of these tests ends by then.
+pub(crate) fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(30)
+}
+
+pub(crate) fn in_ms(ms: u64) -> Instant {
+    Instant::now() + Duration::from_millis(ms)
+}
+
+/// Threads as usual and a counting clock; being stopped is remembered instead of ending the process.
+#[derive(Debug)]
+pub(crate) struct TestMachine {
+    clock: AtomicI64,
+    stopped: watch::Sender<Option<String>>,
+}
+
+impl TestMachine {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { clock: AtomicI64::new(1), stopped: watch::Sender::new(None) })
+    }
+
+    /// Why the process would have ended.
+    pub(crate) async fn stopped(&self) -> String {
+        let mut stopped = self.stopped.subscribe();
+        let why = stopped.wait_for(Option::is_some).await.unwrap().clone();
+        why.unwrap()
+    }
+
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.stopped.borrow().is_some()
+    }
+}
+
+impl Environment for TestMachine {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.clock.fetch_add(1, Ordering::SeqCst))
+    }
+
+    fn random(&self) -> [u8; 16] {
+        [9; 16]
+    }
+
+    fn spawn_dedicated(&self, name: &'static str, work: BoxFuture<'static, ()>) {
+        let stopped = self.stopped.clone();
+        std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+                let outcome = runtime.block_on(std::panic::AssertUnwindSafe(work).catch_unwind());
+                if let Err(panic) = outcome {
+                    stopped.send_replace(Some(format!("{name} panicked: {}", panic_message(panic.as_ref()))));
+                }
+            })
+            .unwrap();
+    }
+
+    fn stop_process(&self, why: &str) {
+        self.stopped.send_replace(Some(why.to_owned()));
+    }
+}
+
+/// Holds up every commit of a log while it is closed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Gate(Arc<(Mutex<bool>, Condvar)>);
+
+impl Gate {
+    pub(crate) fn close(&self) {
+        *self.0.0.lock() = true;
+    }
+
+    pub(crate) fn open(&self) {
+        *self.0.0.lock() = false;
+        self.0.1.notify_all();
+    }
+
+    fn pass(&self) {
+        let mut closed = self.0.0.lock();
+        while *closed {
+            self.0.1.wait(&mut closed);
+        }
+    }
+}
+
+/// A log whose commits wait at a gate, and which counts them.
+#[derive(Clone, Debug)]
+pub(crate) struct GatedLog<L> {
+    pub(crate) log: L,
+    pub(crate) gate: Gate,
+    pub(crate) commits: Arc<Mutex<Vec<usize>>>,
+}
+
+impl<L> GatedLog<L> {
+    pub(crate) fn new(log: L) -> Self {
+        Self { log, gate: Gate::default(), commits: Arc::default() }
+    }
+}
+
+impl<L: LogEngine> LogEngine for GatedLog<L> {
+    fn commit(&self, batch: &[LogWrite]) -> Result<(), LogError> {
+        self.gate.pass();
+        self.commits.lock().push(batch.len());
+        self.log.commit(batch)
+    }
+
+    fn note(&self, note: Note) -> Result<Option<Vec<u8>>, LogError> {
+        self.log.note(note)
+    }
+
+    fn scan(&self, first: u64, last: u64, limit_bytes: usize) -> Result<Vec<(u64, Vec<u8>)>, LogError> {
+        self.log.scan(first, last, limit_bytes)
+    }
+
+    fn first_index(&self) -> Result<Option<u64>, LogError> {
+        self.log.first_index()
+    }
+
+    fn last_index(&self) -> Result<Option<u64>, LogError> {
+        self.log.last_index()
+    }
+}
+
+/// Opens a book of its own: what needs nothing before it.
+pub(crate) fn command(number: u64) -> Command {
+    let book = OpenBook {
+        code: BookCode::new(&format!("book-{number}")).unwrap(),
+        name: "A book".to_owned(),
+        functional_currency: CurrencyCode::new("USD").unwrap(),
+        time_zone: "UTC".to_owned(),
+        chart: Chart::Empty,
+    };
+    Command {
+        book: BookId::CLUSTER,
+        key: Key::new(&format!("key-{number}")).unwrap(),
+        fingerprint: Fingerprint([1; 16]),
+        stamp: Timestamp(0),
+        today: Date::parse("2026-01-31").unwrap(),
+        actor: Actor::new("tests").unwrap(),
+        operation: Operation::OpenBook(book),
+    }
+}
+
+pub(crate) fn commands(first: u64, last: u64) -> Vec<Command> {
+    (first..=last).map(command).collect()
+}
+
+pub(crate) fn position_of(answer: &Answer) -> Position {
+    match answer {
+        Answer::Decided(decision) => decision.position,
+        Answer::Replayed { position } | Answer::KeyReused { position } => *position,
+    }
+}
