@@ -10,3 +10,4 @@ pub mod journal;
 pub mod log;
 pub mod state;
 pub mod tree;
+pub mod verify;

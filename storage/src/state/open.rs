@@ -15,7 +15,7 @@ use super::reader::Reader;
 use super::working::WorkingSet;
 use crate::codec::decode_record;
 use crate::codec::keys::TableKey;
-use crate::engine::{Batch, KeyRange, Table, TableEngine};
+use crate::engine::{Batch, KeyRange, Table, TableEngine, TableRead};
 
 /// How much memory the working set may use, the engine's own not included.
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +70,8 @@ fn cut_journal<E: TableEngine>(engine: &E, head: Position) -> Result<(), Storage
     if last == head { Ok(()) } else { Err(StorageError::Gap { position: head.min(last.next()) }) }
 }
 
-fn load_horizons<E: TableEngine>(engine: &E) -> Result<Horizons, StorageError> {
+/// What the checkpoints wrote about keys.
+pub(crate) fn load_horizons(engine: &impl TableRead) -> Result<Horizons, StorageError> {
     let mut horizons = Horizons::default();
     for_each_row(engine, Table::Meta, KeyRange::prefix(HORIZON_PREFIX.to_vec()), |key, bytes| {
         let Some((book, class)) = parse_horizon_key(&key) else {
