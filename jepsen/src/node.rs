@@ -27,25 +27,27 @@ impl Node {
     /// Starts a node on a directory and waits until it is ready.
     pub async fn start(data: &Path, args: &[&str]) -> Result<Self, HarnessError> {
         let mut node = Self::spawn(data, args)?;
-        let client = node.client();
-        let deadline = Instant::now() + READY;
-        loop {
-            if let Some(status) = node.ended()? {
-                return Err(HarnessError::EndedEarly { status, log: node.log_tail() });
-            }
-            // Until it listens there is no answer, and that is no failure yet.
-            if client.get("/readyz").await.is_ok_and(|reply| reply.status == 200) {
-                return Ok(node);
-            }
-            if Instant::now() > deadline {
-                return Err(node.late("readiness", READY));
-            }
-            tokio::time::sleep(POLL).await;
-        }
+        node.wait_until_ready().await?;
+        Ok(node)
     }
 
     /// Starts a node of which nothing is expected yet: it may refuse to run.
     pub fn spawn(data: &Path, args: &[&str]) -> Result<Self, HarnessError> {
+        Self::run(Command::new(binary()?), data, args)
+    }
+
+    /// A node that the kernel cuts off in the middle of the first write that would make any file longer than this.
+    pub async fn start_with_file_limit(data: &Path, args: &[&str], kibibytes: u64) -> Result<Self, HarnessError> {
+        let mut shell = Command::new("sh");
+        // POSIX counts the limit in blocks of 512 bytes.
+        shell.args(["-c", "ulimit -f \"$0\"; exec \"$@\"", &(kibibytes * 2).to_string()]).arg(binary()?);
+        let mut node = Self::run(shell, data, args)?;
+        node.wait_until_ready().await?;
+        Ok(node)
+    }
+
+    /// `command` lacks only the arguments.
+    fn run(mut command: Command, data: &Path, args: &[&str]) -> Result<Self, HarnessError> {
         let log = data.with_extension("log");
         let file = |what| {
             let path = log.clone();
@@ -54,7 +56,7 @@ impl Node {
         let out = File::options().create(true).append(true).open(&log).map_err(file("cannot be opened"))?;
         let errors = out.try_clone().map_err(file("cannot be opened twice"))?;
         let address = free_address().map_err(file("no free port for the node that logs to it"))?;
-        let child = Command::new(binary()?)
+        let child = command
             .arg("serve")
             .arg("--data")
             .arg(data)
@@ -66,6 +68,24 @@ impl Node {
             .spawn()
             .map_err(file("the node that logs to it cannot be started"))?;
         Ok(Self { child, url: format!("http://{address}"), log })
+    }
+
+    async fn wait_until_ready(&mut self) -> Result<(), HarnessError> {
+        let client = self.client();
+        let deadline = Instant::now() + READY;
+        loop {
+            if let Some(status) = self.ended()? {
+                return Err(HarnessError::EndedEarly { status, log: self.log_tail() });
+            }
+            // Until it listens there is no answer, and that is no failure yet.
+            if client.get("/readyz").await.is_ok_and(|reply| reply.status == 200) {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(self.late("readiness", READY));
+            }
+            tokio::time::sleep(POLL).await;
+        }
     }
 
     #[must_use]

@@ -79,3 +79,30 @@ async fn kills_while_checkpoints_are_written_lose_and_double_nothing() -> Result
     assert!(node.stop().await?.success(), "{}", node.log_tail());
     assert_verified(&data).await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_cut_short_lose_and_double_nothing() -> Result<(), HarnessError> {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let data = directory.path().join("node");
+    let load = Transfers::default();
+    Node::start(&data, &SMALL).await?.kill()?;
+    let mut cut = 0;
+    // From the first append that passes the length to the middle of a longer file, the log's or a table's.
+    for kibibytes in [256, 384, 700, 1_100, 2_300, 3_900] {
+        let mut node = Node::start_with_file_limit(&data, &SMALL, kibibytes).await?;
+        transfers::open_book(&node.client()).await?;
+        let running = load.start(&node.client(), 8);
+        let status = node.wait_for_end("a write cut short").await?;
+        running.stop().await;
+        cut += u32::from(!status.success());
+
+        let mut node = Node::start(&data, &SMALL).await?;
+        let checked = load.check(&node.client()).await?;
+        println!("at {kibibytes} KiB: {status}, {checked:?}");
+        // In order, so that the next round's log starts short again.
+        assert!(node.stop().await?.success(), "{}", node.log_tail());
+        assert_verified(&data).await?;
+    }
+    assert_eq!(cut, 6, "every round was cut off");
+    Ok(())
+}
