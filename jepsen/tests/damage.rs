@@ -91,7 +91,7 @@ async fn assert_noticed(data: &Path, entries: &[Value], what: &str) -> Result<()
     // A read that meets the damage gets no answer, or an error; never other entries.
     match books::entries(&client, transfers::BOOK).await {
         Ok(found) => assert!(found == entries, "{what}: it served something else"),
-        Err(error) => println!("{what}: {error}"),
+        Err(error) => eprintln!("{what}: {error}"),
     }
     node.kill()?;
     let verified = verify(data).await?;
@@ -114,7 +114,7 @@ async fn a_flipped_byte_in_a_table_file_is_noticed() -> Result<(), HarnessError>
         damage::flip(&inside, damage::length(&inside)?.min(200) / 2)?;
         assert_noticed(&copy, &entries, &table.display().to_string()).await?;
     }
-    println!("{} table files", tables.len());
+    eprintln!("{} table files", tables.len());
     Ok(())
 }
 
@@ -215,7 +215,7 @@ async fn a_full_disk_stops_the_node_and_loses_nothing_acknowledged() -> Result<(
     mount.grow("512m");
     let mut node = Node::start(&data, &[]).await?;
     let checked = load.check(&node.client()).await?;
-    println!("{checked:?}");
+    eprintln!("{checked:?}");
     assert!(checked.acknowledged > 0);
     assert!(node.stop().await?.success(), "{}", node.log_tail());
     let verified = verify(&data).await?;

@@ -69,7 +69,7 @@ async fn cut_off(data: &Path, rows: u64, target: u64, pause: Duration) -> Result
 async fn twenty_kills_during_the_import_change_nothing() -> Result<(), HarnessError> {
     let rows = from_environment("PARTITA_ROWS").unwrap_or(4_000);
     let seed = from_environment("PARTITA_SEED").unwrap_or_else(|| rand::rng().random());
-    println!("PARTITA_SEED={seed} PARTITA_ROWS={rows}");
+    eprintln!("PARTITA_SEED={seed} PARTITA_ROWS={rows}");
     let mut random = StdRng::seed_from_u64(seed);
     let directory = tempfile::tempdir().expect("a temporary directory");
     let (expected, last) = undisturbed(&directory.path().join("undisturbed"), rows).await?;
@@ -83,7 +83,7 @@ async fn twenty_kills_during_the_import_change_nothing() -> Result<(), HarnessEr
         let pause = Duration::from_micros(random.random_range(0..3_000));
         landed += u64::from(cut_off(&data, rows, target, pause).await?);
     }
-    println!("{landed} of {KILLS} kills hit a running import");
+    eprintln!("{landed} of {KILLS} kills hit a running import");
     assert!(landed >= KILLS - 2, "only {landed} of {KILLS} kills hit a running import");
 
     let mut node = Node::start(&data, &[]).await?;

@@ -47,7 +47,7 @@ async fn sigterm_under_load_keeps_everything_acknowledged() -> Result<(), Harnes
     }
     let node = Node::start(&data, &[]).await?;
     let checked = load.check(&node.client()).await?;
-    println!("{checked:?}");
+    eprintln!("{checked:?}");
     assert!(checked.acknowledged > 6_000);
     Ok(())
 }
@@ -56,7 +56,7 @@ async fn sigterm_under_load_keeps_everything_acknowledged() -> Result<(), Harnes
 async fn kills_while_checkpoints_are_written_lose_and_double_nothing() -> Result<(), HarnessError> {
     let seed =
         std::env::var("PARTITA_SEED").map_or_else(|_| rand::rng().random(), |text| text.parse().expect("a number"));
-    println!("PARTITA_SEED={seed}");
+    eprintln!("PARTITA_SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let directory = tempfile::tempdir().expect("a temporary directory");
     let data = directory.path().join("node");
@@ -74,7 +74,7 @@ async fn kills_while_checkpoints_are_written_lose_and_double_nothing() -> Result
     }
     let mut node = Node::start(&data, &SMALL).await?;
     let checked = load.check(&node.client()).await?;
-    println!("{checked:?}");
+    eprintln!("{checked:?}");
     assert!(checked.acknowledged > 12 * 500);
     assert!(node.stop().await?.success(), "{}", node.log_tail());
     assert_verified(&data).await
@@ -98,7 +98,7 @@ async fn writes_cut_short_lose_and_double_nothing() -> Result<(), HarnessError> 
 
         let mut node = Node::start(&data, &SMALL).await?;
         let checked = load.check(&node.client()).await?;
-        println!("at {kibibytes} KiB: {status}, {checked:?}");
+        eprintln!("at {kibibytes} KiB: {status}, {checked:?}");
         // In order, so that the next round's log starts short again.
         assert!(node.stop().await?.success(), "{}", node.log_tail());
         assert_verified(&data).await?;
