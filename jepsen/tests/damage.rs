@@ -104,7 +104,7 @@ async fn a_flipped_byte_in_a_table_file_is_noticed() -> Result<(), HarnessError>
     let directory = tempfile::tempdir().expect("a temporary directory");
     let data = directory.path().join("node");
     let (_, entries) = filled(&data, true).await?;
-    let tables = damage::files(&data, ".sst")?;
+    let tables = damage::files(&data.join("state"), ".sst")?;
     assert!(!tables.is_empty(), "a node that stopped in order has written its tables");
     for (number, table) in tables.iter().enumerate() {
         let copy = directory.path().join(format!("copy-{number}"));
@@ -120,7 +120,7 @@ async fn a_flipped_byte_in_a_table_file_is_noticed() -> Result<(), HarnessError>
 
 /// The raft log's write-ahead file: the youngest acknowledged entries are there and nowhere else.
 fn log_file(data: &Path) -> Result<std::path::PathBuf, HarnessError> {
-    let logs = damage::files(data, ".log")?;
+    let logs = damage::files(&data.join("log"), ".log")?;
     let mut longest = (0, None);
     for log in logs {
         let length = damage::length(&log)?;
