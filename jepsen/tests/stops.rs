@@ -88,7 +88,7 @@ async fn writes_cut_short_lose_and_double_nothing() -> Result<(), HarnessError> 
     Node::start(&data, &SMALL).await?.kill()?;
     let mut cut = 0;
     // From the first append that passes the length to the middle of a longer file, the log's or a table's.
-    for kibibytes in [256, 384, 700, 1_100, 2_300, 3_900] {
+    for kibibytes in [256, 384, 512, 700, 1_100, 1_600] {
         let mut node = Node::start_with_file_limit(&data, &SMALL, kibibytes).await?;
         transfers::open_book(&node.client()).await?;
         let running = load.start(&node.client(), 8);
