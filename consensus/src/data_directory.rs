@@ -56,6 +56,20 @@ pub(crate) struct DataDirectory {
 }
 
 impl DataDirectory {
+    /// Locks a directory that is there, whosever it is, and makes nothing.
+    pub(crate) fn inspect(path: &Path) -> Result<Self, DirectoryError> {
+        let failed = |operation| move |source| DirectoryError::Io { path: path.to_owned(), operation, source };
+        let identity = path.join("identity");
+        let text = fs::read_to_string(&identity).map_err(failed("reading its identity failed"))?;
+        let (cluster, _) = parse_identity(&text).map_err(|reason| DirectoryError::Damaged { path: identity, reason })?;
+        let lock = File::open(path.join("lock")).map_err(failed("opening its lock failed"))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), cluster, _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(DirectoryError::InUse { path: path.to_owned() }),
+            Err(TryLockError::Error(source)) => Err(failed("locking it failed")(source)),
+        }
+    }
+
     /// Opens the directory, or makes one for a cluster named `fresh`.
     pub(crate) fn open(path: &Path, node: u64, fresh: ClusterId) -> Result<Self, DirectoryError> {
         let failed = |operation| move |source| DirectoryError::Io { path: path.to_owned(), operation, source };

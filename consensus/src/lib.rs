@@ -19,12 +19,14 @@ pub mod node;
 mod proposal;
 mod raft_types;
 mod state_machine;
+mod verify;
 
 pub use barrier::ReadError;
 pub use batcher::SubmitError;
 pub use codec::CodecError;
 pub use data_directory::{ClusterId, DirectoryError};
 pub use node::{Node, NodeConfig, NodeStatus, Role, StartError};
+pub use verify::{VerifyError, verify};
 
 #[cfg(test)]
 mod appender_tests;

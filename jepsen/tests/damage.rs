@@ -66,6 +66,9 @@ async fn a_second_node_on_the_same_directory_is_refused() -> Result<(), HarnessE
     let status = second.wait_for_end("the second node's refusal").await?;
     assert!(!status.success(), "it ended as if all were well");
     assert_says(&second.log_tail(), &["another process", "in use", "already", "locked"]);
+    let verified = verify(&data).await?;
+    assert!(!verified.succeeded(), "a running node's tables are not read behind its back: {}", verified.said());
+    assert_says(&verified.said(), &["in use by another process"]);
     assert_eq!(node.client().get("/readyz").await?.status, 200, "the first one goes on");
     Ok(())
 }

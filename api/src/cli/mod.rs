@@ -80,7 +80,7 @@ pub enum CliError {
     #[error(transparent)]
     Bench(#[from] bench::BenchError),
     #[error(transparent)]
-    Verify(#[from] verify::VerifyError),
+    Verify(#[from] partita_consensus::VerifyError),
 }
 
 /// Runs one command. The exit code says whether everything it was asked for is so; why not is on standard error.

@@ -52,6 +52,24 @@ impl RocksEngine {
         Ok(Self { db, without_wal })
     }
 
+    /// Opens an existing database whose files stay as they are: every write fails, nothing is compacted. It takes no
+    /// lock; the caller knows that nobody else has it open.
+    pub fn open_read_only(path: &Path, memory_bytes: usize) -> Result<Self, EngineError> {
+        let cache = Cache::new_lru_cache(memory_bytes / 2);
+        let memtable_bytes = memory_bytes / 2;
+        let mut options = database_options(memtable_bytes);
+        options.create_if_missing(false);
+        options.create_missing_column_families(false);
+        let descriptors = Table::ALL
+            .into_iter()
+            .map(|table| ColumnFamilyDescriptor::new(table.name(), table_options(table, &cache, memtable_bytes)));
+        let db = DB::open_cf_descriptors_read_only(&options, path, descriptors, false)
+            .map_err(|error| EngineError::Open { path: path.display().to_string(), message: error.to_string() })?;
+        let mut without_wal = WriteOptions::default();
+        without_wal.disable_wal(true);
+        Ok(Self { db, without_wal })
+    }
+
     /// Hard links of all files as they are durable now, in a directory that does not exist yet.
     pub fn checkpoint(&self, directory: &Path) -> Result<(), EngineError> {
         rocksdb::checkpoint::Checkpoint::new(&self.db)
