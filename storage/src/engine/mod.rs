@@ -9,7 +9,7 @@ mod memory;
 mod rocks;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use memory::{MemoryEngine, Stop};
 pub use rocks::RocksEngine;

@@ -89,12 +89,25 @@ fn a_store_stops_where_it_is_told() {
     }
 }
 
-/// What a power cut would leave of an open database: its files as they are.
-fn copy_files(from: &Path, to: &Path) {
-    for file in std::fs::read_dir(from).unwrap() {
-        let file = file.unwrap();
-        std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+/// What a power cut would leave of an open database: its files as they are, taken while none of them changes.
+pub(crate) fn copy_files(from: &Path) -> tempfile::TempDir {
+    let list = || {
+        let mut files: Vec<_> = std::fs::read_dir(from)
+            .unwrap()
+            .map(|file| file.unwrap())
+            .filter_map(|file| Some((file.file_name(), file.metadata().ok()?.len())))
+            .collect();
+        files.sort();
+        files
+    };
+    for _ in 0..1_000 {
+        let (image, before) = (tempfile::tempdir().unwrap(), list());
+        let copied = before.iter().all(|(name, _)| std::fs::copy(from.join(name), image.path().join(name)).is_ok());
+        if copied && list() == before {
+            return image;
+        }
     }
+    panic!("the files of {} never stand still", from.display())
 }
 
 #[test]
@@ -104,8 +117,7 @@ fn rocks_loses_what_was_not_flushed_and_nothing_else() {
     put(&engine, &[(Table::Meta, "head", "1"), (Table::Items, "a", "1")]);
     engine.flush().unwrap();
     put(&engine, &[(Table::Meta, "head", "2"), (Table::Items, "a", "2")]);
-    let image = tempfile::tempdir().unwrap();
-    copy_files(directory.path(), image.path());
+    let image = copy_files(directory.path());
     let crashed = RocksEngine::open(image.path(), 16 << 20).unwrap();
     assert_eq!(crashed.get(Table::Meta, b"head").unwrap(), Some(b"1".to_vec()));
     assert_eq!(crashed.get(Table::Items, b"a").unwrap(), Some(b"1".to_vec()));

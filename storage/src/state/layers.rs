@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use super::error::StorageError;
 use crate::codec::keys::TableKey;
 use crate::codec::{Stored, decode_record, encode_record};
-use crate::engine::{Batch, Direction, KeyRange, Table, TableRead};
+use crate::engine::{Batch, Direction, KeyRange, Row, Table, TableRead};
 
 /// What an entry of a map costs beside its key and value.
 const ENTRY_OVERHEAD_BYTES: usize = 48;
@@ -330,7 +330,7 @@ fn take_newest<V: Clone>(changes: &mut [Cursor<'_, V>; 3], key: &Vec<u8>) -> Opt
 struct StoredRows {
     table: Table,
     range: KeyRange,
-    page: std::iter::Peekable<std::vec::IntoIter<(Vec<u8>, Vec<u8>)>>,
+    page: std::iter::Peekable<std::vec::IntoIter<Row>>,
     page_rows: usize,
     exhausted: bool,
 }
@@ -341,7 +341,7 @@ impl StoredRows {
         Self { table, range: range.clone(), page: Vec::new().into_iter().peekable(), page_rows, exhausted: false }
     }
 
-    fn peek(&mut self, engine: &impl TableRead) -> Result<Option<&(Vec<u8>, Vec<u8>)>, StorageError> {
+    fn peek(&mut self, engine: &impl TableRead) -> Result<Option<&Row>, StorageError> {
         if self.page.peek().is_none() && !self.exhausted {
             let rows = engine.scan(self.table, &self.range, Direction::Forward, self.page_rows)?;
             self.exhausted = rows.len() < self.page_rows;
@@ -354,7 +354,7 @@ impl StoredRows {
         Ok(self.page.peek())
     }
 
-    fn next(&mut self) -> Option<(Vec<u8>, Vec<u8>)> {
+    fn next(&mut self) -> Option<Row> {
         self.page.next()
     }
 

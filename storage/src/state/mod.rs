@@ -29,6 +29,6 @@ pub use error::{OpenError, StorageError};
 pub use head::{Applied, HEAD_KEY, HORIZON_PREFIX, HeadRecord, STATE_FORMAT, read_head};
 pub use horizon::{Horizon, Horizons, KeyClass, classify};
 pub(crate) use open::load_horizons;
-pub use open::{StateConfig, open_state};
+pub use open::{Opened, StateConfig, open_state};
 pub use reader::{Reader, View};
 pub use walk::{Order, Posting};

@@ -25,11 +25,11 @@ pub struct StateConfig {
     pub memory_bytes: usize,
 }
 
+/// The three hands on one state: who writes it, who makes it durable, who reads it.
+pub type Opened<E> = (Applier<E>, Checkpointer<E>, Reader<E>);
+
 /// Opens a state; an empty engine is the state before the first raft entry.
-pub fn open_state<E: TableEngine>(
-    engine: E,
-    config: StateConfig,
-) -> Result<(Applier<E>, Checkpointer<E>, Reader<E>), OpenError> {
+pub fn open_state<E: TableEngine>(engine: E, config: StateConfig) -> Result<Opened<E>, OpenError> {
     let part_bytes = config.memory_bytes / 4;
     let mut working = WorkingSet::new(Arc::new(engine), part_bytes);
     let engine = Arc::clone(&working.engine);

@@ -1,0 +1,286 @@
+//! Readers: scans page by page, statements, balances at earlier moments, and one consistent state under writing.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use partita_core::chain::PostingRef;
+use partita_core::decision::{Decision, Outcome};
+use partita_core::entry::Side;
+use partita_core::id::Position;
+use partita_core::state::{Movement, Read, SubaccountKey};
+use partita_core::time::{Date, Timestamp};
+
+use super::memory::Memory;
+use super::script::{Dice, script};
+use super::{Entry, State, run_on_maps};
+use crate::engine::{MemoryEngine, RocksEngine, TableEngine};
+use crate::state::{Order, Posting, StateConfig, View, open_state};
+
+/// Part of it on the disk, part sealed, part current.
+fn layered(seed: u64) -> (State<MemoryEngine>, Memory, Vec<Entry>) {
+    let entries = script(seed, 160);
+    let (mut state, mut model) = (State::open(MemoryEngine::new()), Memory::default());
+    for (place, entry) in entries.iter().enumerate() {
+        state.apply(place, entry);
+        run_on_maps(&mut model, entry);
+        if place == 50 || place == 90 {
+            state.checkpoint();
+        }
+        if place == 130 {
+            assert!(state.applier.seal().is_some());
+        }
+    }
+    (state, model, entries)
+}
+
+/// All postings of every subaccount, oldest first, from the decisions alone.
+fn statements(journal: &[Decision]) -> BTreeMap<SubaccountKey, Vec<Posting>> {
+    let mut all: BTreeMap<SubaccountKey, Vec<Posting>> = BTreeMap::new();
+    for decision in journal {
+        let Outcome::Accepted(effects) = &decision.outcome else { continue };
+        let mut line_number = 0;
+        for entry in &effects.entries {
+            for line in &entry.lines {
+                let key = SubaccountKey {
+                    book: decision.book,
+                    account: line.account,
+                    party: line.party.clone(),
+                    currency: line.currency,
+                };
+                all.entry(key).or_default().push(Posting {
+                    reference: PostingRef { position: decision.position, line: line_number },
+                    line: line.clone(),
+                    entry: entry.clone(),
+                    recorded_at: decision.recorded_at,
+                });
+                line_number += 1;
+            }
+        }
+    }
+    all
+}
+
+fn pages<E: TableEngine>(view: &View<'_, E>, key: &SubaccountKey, order: Order, limit: usize) -> Vec<Posting> {
+    let (mut all, mut after) = (vec![], None);
+    loop {
+        let page = view.postings(key, order, after, limit).unwrap();
+        let Some(last) = page.last() else { return all };
+        assert!(page.len() <= limit);
+        after = Some(last.line.after.ordinal);
+        all.extend(page);
+    }
+}
+
+#[test]
+fn statements_are_what_the_journal_says() {
+    let (state, model, _) = layered(21);
+    let statements = statements(&model.journal);
+    let longest = statements.values().map(Vec::len).max().unwrap();
+    assert!(longest > 100, "the longest statement has {longest} postings");
+    state.reader.read(|view| {
+        for (key, expected) in &statements {
+            for limit in [1, 7, 1_000] {
+                assert_eq!(&pages(view, key, Order::Oldest, limit), expected);
+                let newest: Vec<_> = expected.iter().rev().cloned().collect();
+                assert_eq!(pages(view, key, Order::Newest, limit), newest);
+            }
+            assert_eq!(view.posting(expected[0].reference).unwrap().as_ref(), Some(&expected[0]));
+        }
+        assert_eq!(view.posting(PostingRef { position: Position(1), line: 0 }).unwrap(), None);
+        assert_eq!(view.posting(PostingRef { position: Position(1 << 40), line: 0 }).unwrap(), None);
+    });
+}
+
+#[test]
+fn balances_at_earlier_moments_are_sums_of_postings() {
+    let (state, model, _) = layered(22);
+    let head = model.head.position.0;
+    let mut dice = Dice(1);
+    let mut asked = 0;
+    state.reader.read(|view| {
+        for (key, postings) in statements(&model.journal) {
+            for _ in 0..60 {
+                let at = (dice.below(4) > 0).then(|| Position(dice.below(head + 2)));
+                let days = 20_395 + i32::try_from(dice.below(110)).unwrap();
+                let as_of = (dice.below(4) > 0).then(|| Date::from_days(days).unwrap());
+                let mut expected = Movement::default();
+                for posting in &postings {
+                    let is_known = at.is_none_or(|at| posting.reference.position <= at);
+                    if is_known && as_of.is_none_or(|date| posting.entry.effective_date <= date) {
+                        match posting.line.side {
+                            Side::Debit => expected.debits += posting.line.amount.minor(),
+                            Side::Credit => expected.credits += posting.line.amount.minor(),
+                        }
+                    }
+                }
+                assert_eq!(view.balance_at(&key, as_of, at).unwrap(), expected, "{key:?} {as_of:?} {at:?}");
+                asked += 1;
+            }
+        }
+    });
+    assert!(asked > 500);
+}
+
+#[test]
+fn scans_page_through_all_layers() {
+    let (state, model, _) = layered(23);
+    state.reader.read(|view| {
+        let mut items = 0;
+        for ((book, account), _) in &model.accounts {
+            let of_account: Vec<_> = model.items.iter().filter(|row| (row.0.book, row.0.account) == (*book, *account)).collect();
+            let mut after = None;
+            let mut paged = vec![];
+            loop {
+                let page = view.items(*book, *account, None, after.as_ref(), 3).unwrap();
+                let Some(last) = page.last() else { break };
+                after = Some(last.0.clone());
+                paged.extend(page);
+            }
+            assert_eq!(paged.iter().map(|row| (&row.0, &row.1)).collect::<Vec<_>>(), of_account);
+            for (key, _) in &of_account {
+                let of_party = view.items(*book, *account, key.party.as_ref(), None, usize::MAX).unwrap();
+                assert!(of_party.iter().all(|row| row.0.party == key.party));
+                assert!(of_party.iter().any(|row| row.0 == **key));
+            }
+            items += paged.len();
+        }
+        assert!(items > 20, "only {items} items");
+
+        let mut documents = 0;
+        for (book, _) in &model.books {
+            for customer in (0..7).map(|number| partita_core::id::Party::new(&format!("cus_{number}")).unwrap()) {
+                let expected: Vec<_> = model
+                    .payments
+                    .iter()
+                    .filter(|row| row.0.0 == *book && row.1.customer == customer)
+                    .map(|row| row.1.clone())
+                    .collect();
+                let mut paged = vec![];
+                loop {
+                    let after = paged.last().map(|payment: &partita_core::document::Payment| payment.id.clone());
+                    let page = view.payments(*book, Some(&customer), after.as_ref(), 2).unwrap();
+                    if page.is_empty() {
+                        break;
+                    }
+                    paged.extend(page);
+                }
+                assert_eq!(paged, expected);
+                documents += expected.len();
+                let charges = view.charges(*book, Some(&customer), None, usize::MAX).unwrap();
+                assert!(charges.iter().all(|charge| charge.customer == customer));
+                documents += charges.len();
+                documents += view.refunds(*book, Some(&customer), None, usize::MAX).unwrap().len();
+            }
+        }
+        assert_eq!(documents, model.payments.len() + model.charges.len() + model.refunds.len());
+        assert!(documents > 40, "only {documents} documents");
+        let codes: Vec<_> = view.books(None, 9).unwrap().iter().map(|book| book.code.to_string()).collect();
+        assert_eq!(codes, ["acme", "beta"]);
+        assert_eq!(view.books(Some(&view.books(None, 1).unwrap()[0].code), 9).unwrap().len(), 1);
+    });
+}
+
+#[test]
+fn the_journal_is_read_by_position_and_by_instant() {
+    let (state, model, _) = layered(24);
+    state.reader.read(|view| {
+        let mut all = vec![];
+        loop {
+            let next = Position(u64::try_from(all.len()).unwrap() + 1);
+            let page = view.decisions(next, 17, 4_000).unwrap();
+            if page.is_empty() {
+                break;
+            }
+            assert!(page.len() <= 17);
+            all.extend(page);
+        }
+        assert_eq!(all, model.journal);
+        assert_eq!(view.decisions(Position(1), 50, 0).unwrap().len(), 1);
+        for decision in &model.journal {
+            let instant = decision.recorded_at;
+            assert_eq!(view.position_at(instant).unwrap(), decision.position);
+            assert_eq!(view.position_at(Timestamp(instant.0 - 1)).unwrap().0, decision.position.0 - 1);
+        }
+        assert_eq!(view.position_at(Timestamp(i64::MAX)).unwrap(), model.head.position);
+        assert_eq!(view.position_at(Timestamp(0)).unwrap(), Position(0));
+    });
+}
+
+#[test]
+fn readers_see_whole_raft_entries_while_others_are_applied_and_written() {
+    let entries = script(31, 400);
+    let mut expected = BTreeMap::new();
+    {
+        let mut state = State::open(MemoryEngine::new());
+        expected.insert(Position(0), state.head_hash());
+        for (place, entry) in entries.iter().enumerate() {
+            state.apply(place, entry);
+            expected.insert(state.applier.position(), state.head_hash());
+        }
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let engine = RocksEngine::open(directory.path(), 32 << 20).unwrap();
+    // Room for a handful of checkpoints over the whole script.
+    let (mut applier, mut checkpointer, reader) = open_state(engine, StateConfig { memory_bytes: 256 << 10 }).unwrap();
+    let done = AtomicBool::new(false);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..2)
+            .map(|seed| {
+                let (reader, done, expected) = (reader.clone(), &done, &expected);
+                scope.spawn(move || {
+                    let (mut dice, mut seen, mut reads) = (Dice(seed), Position(0), 0u64);
+                    while !done.load(Ordering::Acquire) {
+                        reads += 1;
+                        reader.read(|view| {
+                            let position = view.position();
+                            assert!(position >= seen, "a node never goes back");
+                            assert_eq!(expected.get(&position), Some(&view.head_hash()), "not between two raft entries");
+                            seen = position;
+                            if position > Position(0) {
+                                let some = Position(1 + dice.below(position.0));
+                                assert_eq!(view.decision(some).unwrap().unwrap().position, some);
+                            }
+                            for book in view.books(None, 9).unwrap() {
+                                let sums = view.movements(book.id).unwrap();
+                                let debits: i128 = sums.iter().map(|row| row.1.debits).sum();
+                                let credits: i128 = sums.iter().map(|row| row.1.credits).sum();
+                                assert_eq!(debits, credits);
+                                let total: i128 = view.totals(book.id).sums.iter().map(|sum| sum.1.debits).sum();
+                                assert_eq!(debits, total, "movements and totals are of one moment");
+                            }
+                        });
+                    }
+                    reads
+                })
+            })
+            .collect();
+        let writer = scope.spawn(move || {
+            let mut written = 0;
+            while let Ok(sealed) = receiver.recv() {
+                checkpointer.write(sealed).unwrap();
+                written += 1;
+            }
+            written
+        });
+        for (place, entry) in entries.iter().enumerate() {
+            let patience = Instant::now() + Duration::from_secs(30);
+            while applier.must_wait() {
+                assert!(Instant::now() < patience, "a checkpoint takes too long");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            applier.apply(super::applied(place), entry.clone());
+            if applier.checkpoint_due() {
+                if let Some(sealed) = applier.seal() {
+                    sender.send(sealed).unwrap();
+                }
+            }
+        }
+        drop(sender);
+        let checkpoints: u32 = writer.join().unwrap();
+        done.store(true, Ordering::Release);
+        let reads: Vec<u64> = readers.into_iter().map(|reader| reader.join().unwrap()).collect();
+        assert!(checkpoints > 3 && reads.iter().all(|reads| *reads > 20), "{checkpoints} checkpoints, {reads:?} reads");
+    });
+}
