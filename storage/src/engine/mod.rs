@@ -152,13 +152,8 @@ pub trait TableRead {
     fn multi_get(&self, table: Table, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, EngineError>;
 
     /// At most `limit` rows of the range, from its beginning or, backward, from its end.
-    fn scan(
-        &self,
-        table: Table,
-        range: &KeyRange,
-        direction: Direction,
-        limit: usize,
-    ) -> Result<Vec<Row>, EngineError>;
+    fn scan(&self, table: Table, range: &KeyRange, direction: Direction, limit: usize)
+    -> Result<Vec<Row>, EngineError>;
 }
 
 /// One step of a batch: a value to put, or a key to remove.

@@ -306,17 +306,13 @@ impl TableEngine for RocksEngine {
                 None => steps.delete_cf(family, step.key),
             }
         }
-        self.db
-            .write_opt(steps, &self.without_wal)
-            .map_err(|error| EngineError::Write { message: error.to_string() })
+        self.db.write_opt(steps, &self.without_wal).map_err(|error| EngineError::Write { message: error.to_string() })
     }
 
     fn flush(&self) -> Result<(), EngineError> {
         let families: Vec<&ColumnFamily> = Table::ALL.into_iter().map(|table| self.family(table)).collect();
         let mut options = FlushOptions::default();
         options.set_wait(true);
-        self.db
-            .flush_cfs_opt(&families, &options)
-            .map_err(|error| EngineError::Flush { message: error.to_string() })
+        self.db.flush_cfs_opt(&families, &options).map_err(|error| EngineError::Flush { message: error.to_string() })
     }
 }

@@ -23,10 +23,7 @@ fn reads_what_was_written(engine: &impl TableEngine) {
     assert_eq!(engine.get(Table::Items, b"a2").unwrap(), Some(b"y".to_vec()));
     assert_eq!(engine.get(Table::Items, b"a3").unwrap(), None);
     let wanted = [b"a1".to_vec(), b"a3".to_vec(), b"b1".to_vec()];
-    assert_eq!(
-        engine.multi_get(Table::Items, &wanted).unwrap(),
-        [Some(b"x".to_vec()), None, Some(b"z".to_vec())]
-    );
+    assert_eq!(engine.multi_get(Table::Items, &wanted).unwrap(), [Some(b"x".to_vec()), None, Some(b"z".to_vec())]);
     assert_eq!(keys(engine, &KeyRange::all(), Direction::Forward, 9), ["a1", "a2", "b1"]);
     assert_eq!(keys(engine, &KeyRange::all(), Direction::Backward, 2), ["b1", "a2"]);
     let a = KeyRange::prefix(b"a".to_vec());

@@ -131,7 +131,10 @@ impl Charts {
     }
 
     pub(super) fn control(&self, key: &ControlKey) -> Sums {
-        self.of(key.book).and_then(|state| state.controls.get(&(key.account, key.currency))).copied().unwrap_or_default()
+        self.of(key.book)
+            .and_then(|state| state.controls.get(&(key.account, key.currency)))
+            .copied()
+            .unwrap_or_default()
     }
 
     pub(super) fn controls_of(&self, book: BookId, account: AccountId) -> Vec<(CurrencyId, Sums)> {

@@ -146,7 +146,10 @@ pub(super) type OrderedTable<K, V> = Layers<K, V, Sorted<V>>;
 
 impl<K, V, M: Changes<V>> fmt::Debug for Layers<K, V, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Layers").field("table", &self.table).field("changed", &self.current.count()).finish_non_exhaustive()
+        f.debug_struct("Layers")
+            .field("table", &self.table)
+            .field("changed", &self.current.count())
+            .finish_non_exhaustive()
     }
 }
 

@@ -236,12 +236,7 @@ impl<E: TableEngine> View<'_, E> {
         Ok(found)
     }
 
-    pub fn holds(
-        &self,
-        book: BookId,
-        after: Option<&DocumentId>,
-        limit: usize,
-    ) -> Result<Vec<Hold>, StorageError> {
+    pub fn holds(&self, book: BookId, after: Option<&DocumentId>, limit: usize) -> Result<Vec<Hold>, StorageError> {
         self.documents(&self.working.holds, book, after, limit)
     }
 

@@ -179,12 +179,7 @@ impl<'a, E: TableEngine> Walk<'a, E> {
     }
 
     /// The posting with this ordinal.
-    fn find(
-        &mut self,
-        key: &SubaccountKey,
-        chain: &Chain,
-        ordinal: u64,
-    ) -> Result<Option<PostingRef>, StorageError> {
+    fn find(&mut self, key: &SubaccountKey, chain: &Chain, ordinal: u64) -> Result<Option<PostingRef>, StorageError> {
         let Some((mut at, mut here)) = roots(chain).into_iter().rfind(|root| root.0 >= ordinal) else {
             return Ok(None);
         };

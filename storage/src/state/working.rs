@@ -312,7 +312,8 @@ impl<E: TableEngine> Write for WorkingSet<E> {
         if self.is_new(&self.charges, &key) {
             self.list_for_customer(book, &charge.customer, DocumentKind::Charge, &charge.id);
         }
-        let weight = size_of::<Charge>() + 256 * charge.lines.len() + texts_bytes(&charge.description, &charge.metadata);
+        let weight =
+            size_of::<Charge>() + 256 * charge.lines.len() + texts_bytes(&charge.description, &charge.metadata);
         self.generation_bytes += self.charges.put(&key, Some(charge), weight);
     }
 

@@ -91,7 +91,10 @@ fn a_disturbed_run_ends_as_an_undisturbed_one() {
         assert_same_tables(&dump(&engine), &expected.tables, "after a disturbed run");
         state.reader.read(|view| assert_agrees(view, &expected.model));
     }
-    assert!(crashes > 10 && checkpoints > 40 && replayed > 20, "{crashes} crashes, {checkpoints} checkpoints, {replayed} replayed");
+    assert!(
+        crashes > 10 && checkpoints > 40 && replayed > 20,
+        "{crashes} crashes, {checkpoints} checkpoints, {replayed} replayed"
+    );
 }
 
 #[test]

@@ -21,7 +21,9 @@ fn checkpointed() -> MemoryEngine {
 fn a_flipped_byte_in_what_is_loaded_refuses_to_open() {
     let engine = checkpointed();
     let mut flipped = 0;
-    for table in [Table::Books, Table::Currencies, Table::Accounts, Table::Totals, Table::Trees, Table::Controls, Table::Meta] {
+    for table in
+        [Table::Books, Table::Currencies, Table::Accounts, Table::Totals, Table::Trees, Table::Controls, Table::Meta]
+    {
         let rows = dump(&engine).remove(&table).unwrap();
         for (key, value) in rows.iter().take(5) {
             for byte in 0..value.len() {

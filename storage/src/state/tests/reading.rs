@@ -128,7 +128,8 @@ fn scans_page_through_all_layers() {
     state.reader.read(|view| {
         let mut items = 0;
         for ((book, account), _) in &model.accounts {
-            let of_account: Vec<_> = model.items.iter().filter(|row| (row.0.book, row.0.account) == (*book, *account)).collect();
+            let of_account: Vec<_> =
+                model.items.iter().filter(|row| (row.0.book, row.0.account) == (*book, *account)).collect();
             let mut after = None;
             let mut paged = vec![];
             loop {
@@ -236,7 +237,11 @@ fn readers_see_whole_raft_entries_while_others_are_applied_and_written() {
                         reader.read(|view| {
                             let position = view.position();
                             assert!(position >= seen, "a node never goes back");
-                            assert_eq!(expected.get(&position), Some(&view.head_hash()), "not between two raft entries");
+                            assert_eq!(
+                                expected.get(&position),
+                                Some(&view.head_hash()),
+                                "not between two raft entries"
+                            );
                             seen = position;
                             if position > Position(0) {
                                 let some = Position(1 + dice.below(position.0));

@@ -3,9 +3,7 @@
 use partita_core::decision::Command;
 use partita_core::document::{CaptureMode, SettleMode};
 use partita_core::entry::{Metadata, Side};
-use partita_core::id::{
-    AccountCode, Actor, BookCode, BookId, CurrencyCode, DocumentId, EntryNumber, Item, Key, Party,
-};
+use partita_core::id::{AccountCode, Actor, BookCode, BookId, CurrencyCode, DocumentId, EntryNumber, Item, Key, Party};
 use partita_core::money::WrittenAmount;
 use partita_core::operation::{
     AccountRef, ApplyPayment, CaptureHold, CapturePayment, Chart, CreateCharge, CreatePayment, CreateRefund, Details,
@@ -167,8 +165,8 @@ impl Script {
     }
 
     fn details(&mut self) -> Details {
-        let effective_date =
-            (self.dice.below(3) == 0).then(|| Date::from_days(20_400 + i32::try_from(self.dice.below(90)).unwrap()).unwrap());
+        let effective_date = (self.dice.below(3) == 0)
+            .then(|| Date::from_days(20_400 + i32::try_from(self.dice.below(90)).unwrap()).unwrap());
         let metadata: Metadata = if self.dice.below(4) == 0 {
             [("ref".to_owned(), format!("{}", self.dice.below(1_000)))].into()
         } else {
@@ -204,10 +202,8 @@ impl Script {
 
     fn charge(&mut self) -> CreateCharge {
         let amount = self.amount();
-        let tax = WrittenTax {
-            jurisdiction: Party::new("us-ca").unwrap(),
-            amount: WrittenAmount::parse("0.01").unwrap(),
-        };
+        let tax =
+            WrittenTax { jurisdiction: Party::new("us-ca").unwrap(), amount: WrittenAmount::parse("0.01").unwrap() };
         CreateCharge {
             id: self.new_id("ch"),
             customer: self.customer(),
@@ -273,7 +269,16 @@ impl Script {
                 let Transfer { debit, credit, amount, currency, details } = self.transfer();
                 let Details { description, metadata, .. } = details;
                 let (id, expires_at) = (self.new_id("h"), self.expires_at());
-                Operation::PlaceHold(PlaceHold { id, debit, credit, amount, currency, expires_at, description, metadata })
+                Operation::PlaceHold(PlaceHold {
+                    id,
+                    debit,
+                    credit,
+                    amount,
+                    currency,
+                    expires_at,
+                    description,
+                    metadata,
+                })
             }
             10 => Operation::CaptureHold(CaptureHold {
                 id: self.old_id("h"),
