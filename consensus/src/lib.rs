@@ -31,6 +31,8 @@ pub use verify::{VerifyError, verify};
 #[cfg(test)]
 mod appender_tests;
 #[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
 mod node_tests;
 #[cfg(test)]
 mod store_tests;

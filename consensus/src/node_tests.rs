@@ -1,55 +1,15 @@
-//! A node of one member: batching, deadlines, overload, restarts, and power cuts at every step of the log.
+//! A node of one member: batching, deadlines, overload, restarts, reads.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use partita_core::id::Position;
-use partita_storage::engine::MemoryEngine;
-use partita_storage::log::memory::{MemoryLog, MemoryMark, Power, Unsynced};
+use partita_storage::log::memory::{Power, Unsynced};
 use tokio::time::{sleep, timeout_at};
 
-use crate::data_directory::ClusterId;
-use crate::environment::SharedEnvironment;
-use crate::node::{Identity, Stores};
-use crate::testing::{GatedLog, TestMachine, command, commands, in_ms, position_of, soon};
+use crate::testing::{Disks, MEMORY_BYTES, TestMachine, command, commands, in_ms, position_of, recovered, soon, start};
 use crate::{DirectoryError, Node, NodeConfig, ReadError, Role, StartError, SubmitError};
-
-const MEMORY_BYTES: usize = 64 << 20;
-
-/// The disks of one node, which outlive it.
-#[derive(Clone)]
-struct Disks {
-    log: GatedLog<MemoryLog>,
-    mark: MemoryMark,
-    tables: MemoryEngine,
-}
-
-impl Disks {
-    fn new(power: Power) -> Self {
-        Self { log: GatedLog::new(MemoryLog::new(power.clone())), mark: MemoryMark::new(power), tables: MemoryEngine::new() }
-    }
-
-    /// What the next process finds: of the state, what was flushed.
-    fn after_power_cut(&self, unsynced: Unsynced, power: Power) -> Self {
-        let tables = self.tables.crash(0);
-        let log = GatedLog::new(self.log.log.after_power_cut(unsynced, power.clone()));
-        Self { log, mark: self.mark.after_power_cut(unsynced, power), tables }
-    }
-}
-
-async fn start(disks: &Disks, machine: &Arc<TestMachine>) -> Result<Node<MemoryEngine>, StartError> {
-    let Disks { log, mark, tables } = disks.clone();
-    let identity = Identity { cluster: ClusterId([1; 16]), node_id: 1 };
-    let environment: SharedEnvironment = machine.clone();
-    Node::start_with(Stores { log, mark, tables }, identity, MEMORY_BYTES, environment).await
-}
-
-async fn recovered(disks: &Disks) -> Node<MemoryEngine> {
-    let node = start(disks, &TestMachine::new()).await.unwrap();
-    node.wait_recovered(soon()).await.unwrap();
-    node
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn concurrent_callers_share_raft_entries() {
@@ -156,7 +116,7 @@ async fn a_crash_replays_the_log_and_a_shutdown_leaves_nothing_to_replay() {
     node.submit(commands(1, 500), soon()).await.unwrap();
     assert_eq!(node.status().role, Role::Leader);
 
-    let after_crash = disks.after_power_cut(Unsynced::Lost, Power::steady());
+    let after_crash = disks.after_power_cut(Unsynced::Lost, 0);
     let again = recovered(&after_crash).await;
     assert_eq!(again.reader().position(), Position(500));
     let retried = again.submit(commands(500, 501), soon()).await.unwrap();
@@ -167,7 +127,7 @@ async fn a_crash_replays_the_log_and_a_shutdown_leaves_nothing_to_replay() {
     assert_eq!(status.position, Position(501));
     assert!(status.durable_index.is_some() && status.durable_index >= status.applied_index, "{status:?}");
 
-    let after_shutdown = after_crash.after_power_cut(Unsynced::Lost, Power::steady());
+    let after_shutdown = after_crash.after_power_cut(Unsynced::Lost, 0);
     let third = start(&after_shutdown, &TestMachine::new()).await.unwrap();
     assert_eq!(third.reader().position(), Position(501), "before anything was replayed");
     third.wait_recovered(soon()).await.unwrap();
@@ -211,53 +171,4 @@ async fn one_data_directory_is_one_process_and_one_node() {
     };
     again.wait_recovered(soon()).await.unwrap();
     assert_eq!(again.reader().position(), Position(10));
-}
-
-/// Runs a few writes one after the other until the power goes; returns how many were acknowledged.
-async fn write_until_stopped(disks: &Disks, batches: u64) -> u64 {
-    let machine = TestMachine::new();
-    let mut acknowledged = 0;
-    let work = async {
-        let node = start(disks, &machine).await.ok()?;
-        node.wait_recovered(soon()).await.ok()?;
-        for batch in 0..batches {
-            let found = node.submit(commands(batch * 3 + 1, batch * 3 + 3), soon()).await;
-            if found.is_err() || machine.has_stopped() {
-                return None;
-            }
-            acknowledged += 3;
-        }
-        node.shutdown(soon()).await;
-        Some(())
-    };
-    tokio::select! {
-        _ = work => {}
-        _ = machine.stopped() => {}
-    }
-    acknowledged
-}
-
-/// The power goes at every write and every sync of the raft log and its mark.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_acknowledged_is_lost_at_any_power_cut() {
-    let power = Power::steady();
-    assert_eq!(write_until_stopped(&Disks::new(power.clone()), 6).await, 18);
-    let steps = power.steps();
-    assert!(steps > 20, "the writes must reach the log: {steps} steps");
-    let mut cut_while_writing = 0;
-    for stop_at in 0..steps {
-        let disks = Disks::new(Power::failing_at(stop_at));
-        let acknowledged = write_until_stopped(&disks, 6).await;
-        cut_while_writing += u64::from((1..18).contains(&acknowledged));
-        for unsynced in [Unsynced::Lost, Unsynced::Kept] {
-            let left = disks.after_power_cut(unsynced, Power::steady());
-            let node = recovered(&left).await;
-            let position = node.reader().position().0;
-            assert!(position >= acknowledged, "stopped at {stop_at}, {unsynced:?}: {acknowledged} acknowledged, {position} left");
-            assert_eq!(position % 3, 0, "stopped at {stop_at}, {unsynced:?}: half an entry");
-            node.submit(commands(100, 100), soon()).await.unwrap();
-            assert_eq!(node.reader().position().0, position + 1);
-        }
-    }
-    assert!(cut_while_writing > 5, "only {cut_while_writing} cuts fell between acknowledgements");
 }

@@ -1,4 +1,5 @@
-//! For this crate's tests: an environment that remembers being stopped, a log that can be held up, and commands.
+//! For this crate's tests: an environment that remembers being stopped, disks that lose power, a log that can be
+//! held up, and commands.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -11,11 +12,16 @@ use partita_core::decision::{Answer, Command};
 use partita_core::id::{Actor, BookCode, BookId, CurrencyCode, Fingerprint, Key, Position};
 use partita_core::operation::{Chart, OpenBook, Operation};
 use partita_core::time::{Date, Timestamp};
+use partita_storage::engine::MemoryEngine;
+use partita_storage::log::memory::{MemoryLog, MemoryMark, Power, Unsynced};
 use partita_storage::log::{LogEngine, LogError, LogWrite, Note};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::environment::{Environment, panic_message};
+use crate::data_directory::ClusterId;
+use crate::environment::{Environment, SharedEnvironment, panic_message};
+use crate::node::{Identity, Stores};
+use crate::{Node, StartError};
 
 /// Every wait of these tests ends by then.
 pub(crate) fn soon() -> Instant {
@@ -136,6 +142,50 @@ impl<L: LogEngine> LogEngine for GatedLog<L> {
     fn last_index(&self) -> Result<Option<u64>, LogError> {
         self.log.last_index()
     }
+}
+
+pub(crate) const MEMORY_BYTES: usize = 64 << 20;
+
+/// The disks of one node, which outlive it.
+#[derive(Clone)]
+pub(crate) struct Disks {
+    pub(crate) log: GatedLog<MemoryLog>,
+    pub(crate) mark: MemoryMark,
+    pub(crate) tables: MemoryEngine,
+    /// The node's whole budget. A small one makes checkpoints frequent.
+    pub(crate) memory_bytes: usize,
+}
+
+impl Disks {
+    pub(crate) fn new(power: Power) -> Self {
+        Self {
+            log: GatedLog::new(MemoryLog::new(power.clone())),
+            mark: MemoryMark::new(power),
+            tables: MemoryEngine::new(),
+            memory_bytes: MEMORY_BYTES,
+        }
+    }
+
+    /// What the next process finds: of the state, what was flushed and the first `kept` batches after it.
+    pub(crate) fn after_power_cut(&self, unsynced: Unsynced, kept: usize) -> Self {
+        let power = Power::steady();
+        let tables = self.tables.crash(kept);
+        let log = GatedLog::new(self.log.log.after_power_cut(unsynced, power.clone()));
+        Self { log, mark: self.mark.after_power_cut(unsynced, power), tables, memory_bytes: self.memory_bytes }
+    }
+}
+
+pub(crate) async fn start(disks: &Disks, machine: &Arc<TestMachine>) -> Result<Node<MemoryEngine>, StartError> {
+    let Disks { log, mark, tables, memory_bytes } = disks.clone();
+    let identity = Identity { cluster: ClusterId([1; 16]), node_id: 1 };
+    let environment: SharedEnvironment = machine.clone();
+    Node::start_with(Stores { log, mark, tables }, identity, memory_bytes, environment).await
+}
+
+pub(crate) async fn recovered(disks: &Disks) -> Node<MemoryEngine> {
+    let node = start(disks, &TestMachine::new()).await.unwrap();
+    node.wait_recovered(soon()).await.unwrap();
+    node
 }
 
 /// Opens a book of its own: what needs nothing before it.

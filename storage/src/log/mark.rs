@@ -167,7 +167,7 @@ impl<M: MarkStore> HighWater<M> {
 
     fn write(&self, slots: &mut Slots, mark: Mark) -> Result<(), LogError> {
         let sequence = slots.sequence + 1;
-        let offset = if sequence % 2 == 0 { 0 } else { SLOT_STRIDE };
+        let offset = if sequence.is_multiple_of(2) { 0 } else { SLOT_STRIDE };
         self.store.store(offset, &encode_slot(sequence, mark)).map_err(|source| LogError::Mark {
             operation: "written",
             path: self.store.path(),
@@ -253,7 +253,7 @@ mod tests {
         let mut bytes = std::fs::read(&path).unwrap();
         let newest = newest_slot(&bytes).unwrap();
         assert_eq!(newest.1, mark(4));
-        let offset = if newest.0 % 2 == 0 { 0 } else { SLOT_STRIDE };
+        let offset = if newest.0.is_multiple_of(2) { 0 } else { SLOT_STRIDE };
         bytes[offset + 20] ^= 1;
         assert_eq!(newest_slot(&bytes).unwrap().1, mark(3));
     }

@@ -180,13 +180,11 @@ impl<E: LogEngine> RaftLog<E> {
             };
             let records = self.shared.engine.scan(from, to - 1, limit_bytes)?;
             let mut entries = Vec::with_capacity(records.len());
-            let mut next = from;
-            for (index, record) in records {
-                if index != next {
+            for (expected, (index, record)) in (from..).zip(records) {
+                if index != expected {
                     break;
                 }
                 entries.push(decode_entry(index, record)?);
-                next += 1;
             }
             if !entries.is_empty() {
                 return Ok(entries);
