@@ -1,0 +1,63 @@
+//! `execute` held against an independent model: random commands, every answer, every balance.
+//!
+//! `PARTITA_MODEL_SEED` and `PARTITA_MODEL_COMMANDS` run one seed alone.
+
+#[path = "model/mod.rs"]
+mod model;
+mod support;
+
+use model::compare::Compared;
+use model::coverage::Coverage;
+use model::run::{Ledger, runs};
+use partita_core::decision::{Answer, Command};
+use partita_core::execute::{Executed, execute};
+use partita_core::id::Fingerprint;
+use partita_core::operation::Operation;
+use partita_core::state::Read;
+use support::memory::Memory;
+
+impl Ledger for Memory {
+    fn new(_seed: u64) -> Self {
+        Self::default()
+    }
+
+    fn execute(&mut self, command: &Command) -> Executed {
+        let executed = execute(self, command);
+        for decision in &executed.expired {
+            self.record((**decision).clone());
+        }
+        if let Answer::Decided(decision) = &executed.answer {
+            self.record((**decision).clone());
+        }
+        executed
+    }
+
+    fn read(&self, check: &mut dyn FnMut(&dyn Read) -> Compared) -> Compared {
+        check(self)
+    }
+}
+
+/// Any function of the content will do here: the core compares fingerprints, storage makes them.
+fn fingerprint(operation: &Operation) -> Fingerprint {
+    let hash = blake3::hash(format!("{operation:?}").as_bytes());
+    Fingerprint(hash.as_bytes()[..16].try_into().unwrap())
+}
+
+fn setting(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap())
+}
+
+#[test]
+fn a_hundred_thousand_commands_and_every_answer() {
+    let length = usize::try_from(setting("PARTITA_MODEL_COMMANDS").unwrap_or(3_000)).unwrap();
+    if let Some(seed) = setting("PARTITA_MODEL_SEED") {
+        let coverage = runs::<Memory>(seed..seed + 1, length, fingerprint);
+        println!("{}", coverage.table());
+        return;
+    }
+    let coverage: Coverage = runs::<Memory>(0..40, length, fingerprint);
+    println!("{}", coverage.table());
+    assert!(coverage.commands >= 100_000, "only {} commands", coverage.commands);
+    let missing = coverage.missing();
+    assert!(missing.is_empty(), "never happened: {missing:#?}\n{}", coverage.table());
+}

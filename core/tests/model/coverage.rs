@@ -1,0 +1,113 @@
+//! What a run exercised: operations by outcome. A check that exercised nothing must fail.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use partita_core::decision::Outcome;
+use partita_core::operation::OperationKind;
+
+use super::decide::{Predicted, Prediction};
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Coverage {
+    pub(crate) counts: BTreeMap<(String, &'static str), u64>,
+    pub(crate) commands: u64,
+    pub(crate) compared: u64,
+}
+
+impl Coverage {
+    pub(crate) fn note(&mut self, kind: OperationKind, prediction: &Prediction) {
+        self.commands += 1;
+        for expired in &prediction.expired {
+            *self.counts.entry((format!("{:?}", expired.operation), "accepted")).or_default() += 1;
+        }
+        let what = match &prediction.answer {
+            Predicted::Replayed(_) => "replayed",
+            Predicted::KeyReused(_) => "key_reused",
+            Predicted::Decided(decision) => match &decision.outcome {
+                Outcome::Accepted(_) => "accepted",
+                Outcome::Refused(rejection) => rejection.reason.code(),
+            },
+        };
+        *self.counts.entry((format!("{kind:?}"), what)).or_default() += 1;
+    }
+
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.commands += other.commands;
+        self.compared += other.compared;
+        for (key, count) in other.counts {
+            *self.counts.entry(key).or_default() += count;
+        }
+    }
+
+    pub(crate) fn count(&self, operation: &str, what: &str) -> u64 {
+        self.counts.iter().filter(|((name, kind), _)| name == operation && *kind == what).map(|(_, count)| count).sum()
+    }
+
+    pub(crate) fn table(&self) -> String {
+        let mut table = format!("{} commands, {} values compared\n", self.commands, self.compared);
+        let mut last = "";
+        for ((operation, what), count) in &self.counts {
+            if operation != last {
+                write!(table, "\n{operation:16}").unwrap();
+                last = operation;
+            }
+            write!(table, " {what} {count},").unwrap();
+        }
+        table
+    }
+
+    /// What should have happened and did not.
+    pub(crate) fn missing(&self) -> Vec<String> {
+        let mut missing = vec![];
+        for (operation, outcomes) in EXPECTED {
+            for what in outcomes.split_whitespace() {
+                if self.count(operation, what) == 0 {
+                    missing.push(format!("{operation} {what}"));
+                }
+            }
+        }
+        missing
+    }
+}
+
+/// Everything that each operation can come to.
+#[rustfmt::skip]
+const EXPECTED: &[(&str, &str)] = &[
+    ("OpenBook", "accepted replayed key_reused already_exists unknown_currency"),
+    ("RegisterCurrency", "accepted replayed key_reused already_exists"),
+    ("OpenAccount", "accepted replayed key_reused already_exists unknown_currency"),
+    ("CloseAccount", "accepted replayed key_reused unknown_account account_closed account_not_empty"),
+    ("PostEntry", "accepted replayed key_reused unknown_account account_closed unknown_currency currency_not_allowed \
+        too_many_decimals party_required party_not_allowed item_required item_not_allowed overdraft balance_too_large"),
+    ("PostEntries", "accepted replayed key_reused unknown_account unknown_currency currency_not_allowed \
+        too_many_decimals party_required party_not_allowed item_required item_not_allowed overdraft"),
+    ("Transfer", "accepted replayed key_reused unknown_account account_closed unknown_currency currency_not_allowed \
+        too_many_decimals party_required party_not_allowed item_required item_not_allowed overdraft"),
+    ("Transfers", "accepted replayed key_reused unknown_account unknown_currency currency_not_allowed \
+        too_many_decimals party_required party_not_allowed item_required item_not_allowed overdraft"),
+    ("ReverseEntry", "accepted replayed key_reused unknown_document already_reversed not_reversible overdraft"),
+    ("PlaceHold", "accepted replayed key_reused already_exists unknown_account account_closed unknown_currency \
+        currency_not_allowed too_many_decimals party_required party_not_allowed item_required item_not_allowed overdraft"),
+    ("CaptureHold", "accepted replayed key_reused unknown_document hold_not_open too_many_decimals over_capture"),
+    ("VoidHold", "accepted replayed key_reused unknown_document hold_not_open"),
+    ("ExpireHold", "accepted"),
+    ("CreateCharge", "accepted replayed key_reused already_exists role_missing unknown_account account_closed \
+        unknown_currency currency_not_allowed too_many_decimals party_required item_required rate_required"),
+    ("VoidCharge", "accepted replayed key_reused unknown_document charge_not_open"),
+    ("CreatePayment", "accepted replayed key_reused already_exists role_missing unknown_account unknown_currency \
+        currency_not_allowed too_many_decimals party_required unknown_document customer_mismatch currency_mismatch"),
+    ("CapturePayment", "accepted replayed key_reused unknown_document payment_not_open too_many_decimals over_capture \
+        customer_mismatch currency_mismatch currency_not_allowed"),
+    ("VoidPayment", "accepted replayed key_reused unknown_document payment_not_open"),
+    ("ExpirePayment", "accepted"),
+    ("ApplyPayment", "accepted replayed key_reused unknown_document payment_not_open customer_mismatch \
+        currency_mismatch charge_not_open over_application too_many_decimals"),
+    ("UnapplyPayment", "accepted replayed key_reused unknown_document over_application too_many_decimals"),
+    ("PostPaymentFee", "accepted replayed key_reused unknown_document payment_not_open currency_not_allowed \
+        too_many_decimals over_application document_full"),
+    ("CreateRefund", "accepted replayed key_reused already_exists unknown_document payment_not_open over_refund \
+        too_many_decimals"),
+    ("SettleRefund", "accepted replayed key_reused unknown_document payment_not_open"),
+    ("FailRefund", "accepted replayed key_reused unknown_document payment_not_open"),
+];
