@@ -12,7 +12,7 @@ use partita_core::rejection::{Existing, Field, Reason, Rejection};
 use super::arith::converted;
 use super::decide::{Draft, Moment, Thing, Wish, gather, refuse};
 use super::ledger::{Row, Shelf};
-use super::manual::{by_role, exact, known_currency, mirrored, open_one, shape, takes_currency};
+use super::manual::{by_role, exact, known_currency, mirrored, open_one, playing, shape, takes_currency};
 
 /// A line of a charge in minor units.
 struct Resolved<'a> {
@@ -50,13 +50,15 @@ fn resolve_line<'a>(
     let amount = exact(currency, line.amount, field)?;
     shape(revenue, None, None, field)?;
     if line.defer.is_some() {
-        takes_currency(by_role(shelf, "deferred_revenue", Field::Role)?, functional, field)?;
+        playing(shelf, "deferred_revenue", (functional, field), (true, true))?;
     }
     let mut tax = vec![];
     for (number, written) in (0..).zip(&line.tax) {
         let field = Field::Tax(index, number);
-        takes_currency(by_role(shelf, "tax_payable", Field::Role)?, currency, field)?;
+        let payable = by_role(shelf, "tax_payable", Field::Role)?;
+        takes_currency(payable, currency, field)?;
         tax.push((written.jurisdiction.clone(), exact(currency, written.amount, field)?));
+        shape(payable, Some(&written.jurisdiction), None, field)?;
     }
     Ok(Resolved { revenue, amount, tax, defer: line.defer })
 }
@@ -66,23 +68,22 @@ pub(crate) fn create(shelf: &Shelf, moment: &Moment, operation: &CreateCharge) -
         let what = Existing::Charge(operation.id.clone());
         return refuse(Reason::AlreadyExists { what, decided_at: known.decided }, Field::Id);
     }
-    let receivable = by_role(shelf, "receivable", Field::Role)?;
+    by_role(shelf, "receivable", Field::Role)?;
     let currency = known_currency(shelf, &operation.currency, Field::Currency)?;
-    takes_currency(receivable, &currency, Field::Currency)?;
+    let receivable = playing(shelf, "receivable", (&currency, Field::Currency), (true, true))?;
     let functional_id = shelf.book.functional_currency;
     let functional = known_currency(shelf, &shelf.currency_code(functional_id), Field::Currency)?;
     let foreign = currency.id != functional.id;
+    if foreign {
+        playing(shelf, "fx_position", (&currency, Field::Currency), (false, false))?;
+        playing(shelf, "fx_position", (&functional, Field::Currency), (false, false))?;
+    }
     let mut lines = vec![];
     for (index, line) in (0..).zip(&operation.lines) {
         lines.push(resolve_line(shelf, (&currency, &functional), line, index)?);
     }
-    if foreign {
-        let position = by_role(shelf, "fx_position", Field::Role)?;
-        takes_currency(position, &currency, Field::Currency)?;
-        takes_currency(position, &functional, Field::Currency)?;
-        if operation.rate.is_none() {
-            return refuse(Reason::RateRequired, Field::Rate);
-        }
+    if foreign && operation.rate.is_none() {
+        return refuse(Reason::RateRequired, Field::Rate);
     }
     let mut functional_nets = vec![];
     for (index, line) in (0..).zip(&lines) {
@@ -155,7 +156,6 @@ fn rows(
     let foreign = charge.currency != functional;
     let gross = charge.amount.minor();
     let mut rows = vec![(row(shelf.account(charge.receivable), own, Side::Debit, gross, charge.currency), Field::Amount)];
-    let mut foreign_rows = vec![];
     for ((index, line), net) in (0..).zip(lines).zip(functional_nets) {
         let earned = if line.defer.is_some() {
             row(by_role(shelf, "deferred_revenue", Field::Role)?, own, Side::Credit, *net, functional)
@@ -163,7 +163,7 @@ fn rows(
             row(line.revenue, (None, None), Side::Credit, *net, functional)
         };
         if *net > 0 {
-            if foreign { foreign_rows.push((earned, Field::Line(index))) } else { rows.push((earned, Field::Line(index))) }
+            rows.push((earned, Field::Line(index)));
         }
         for (number, (jurisdiction, amount)) in (0..).zip(&line.tax) {
             let payable = by_role(shelf, "tax_payable", Field::Role)?;
@@ -176,12 +176,11 @@ fn rows(
         let net: i128 = lines.iter().map(Resolved::net).sum();
         let value: i128 = functional_nets.iter().sum();
         if net > 0 {
-            rows.push((row(position, (None, None), Side::Credit, net, charge.currency), Field::Rate));
+            rows.push((row(position, (None, None), Side::Credit, net, charge.currency), Field::Role));
         }
         if value > 0 {
-            rows.push((row(position, (None, None), Side::Debit, value, functional), Field::Rate));
+            rows.insert(1, (row(position, (None, None), Side::Debit, value, functional), Field::Role));
         }
-        rows.append(&mut foreign_rows);
     }
     Ok(rows)
 }

@@ -107,6 +107,20 @@ impl Comparison<'_> {
         }
     }
 
+    /// The document as it stands by now: a command that follows an expiry may have changed it again.
+    fn now(&self, snapshot: &Snapshot) -> Snapshot {
+        let shelf = self.shelf;
+        match snapshot {
+            Snapshot::Hold(hold) => Snapshot::Hold(shelf.holds[&hold.id].clone()),
+            Snapshot::Charge { charge, open } => Snapshot::Charge { charge: shelf.charges[&charge.id].clone(), open: *open },
+            Snapshot::Payment { payment, unapplied } => {
+                Snapshot::Payment { payment: shelf.payments[&payment.id].clone(), unapplied: *unapplied }
+            }
+            Snapshot::Refund(refund) => Snapshot::Refund(shelf.refunds[&refund.id].clone()),
+            Snapshot::Book(_) | Snapshot::Currency(_) | Snapshot::Account(_) => snapshot.clone(),
+        }
+    }
+
     /// What a reservation can have changed: both ends of every document in the decision.
     fn ends(&self, decision: &Decision) -> Vec<(partita_core::document::Endpoint, CurrencyId)> {
         let Outcome::Accepted(effects) = &decision.outcome else { return vec![] };
@@ -153,7 +167,7 @@ impl Comparison<'_> {
             count += same(|| "entry".to_owned(), &self.state.entry(self.book, entry.number).as_ref(), &Some(entry))?;
         }
         for snapshot in &effects.snapshots {
-            count += self.document(snapshot)?;
+            count += self.document(&self.now(snapshot))?;
         }
         Ok(count + self.totals()?)
     }

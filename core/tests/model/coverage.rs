@@ -104,9 +104,9 @@ const EXPECTED: &[(&str, &str)] = &[
     ("ApplyPayment", "accepted replayed key_reused unknown_document payment_not_open customer_mismatch \
         currency_mismatch charge_not_open over_application too_many_decimals"),
     ("UnapplyPayment", "accepted replayed key_reused unknown_document over_application too_many_decimals"),
-    ("PostPaymentFee", "accepted replayed key_reused unknown_document payment_not_open currency_not_allowed \
+    ("PostPaymentFee", "accepted replayed key_reused unknown_document currency_not_allowed \
         too_many_decimals over_application document_full"),
-    ("CreateRefund", "accepted replayed key_reused already_exists unknown_document payment_not_open over_refund \
+    ("CreateRefund", "accepted replayed key_reused already_exists unknown_document over_refund \
         too_many_decimals"),
     ("SettleRefund", "accepted replayed key_reused unknown_document payment_not_open"),
     ("FailRefund", "accepted replayed key_reused unknown_document payment_not_open"),

@@ -19,7 +19,7 @@ use super::ledger::{Money, Posted, Reserved, Reserver, Row, Shelf, on};
 use super::{charges, holds, manual, payments, refunds};
 
 /// The greatest sum of debits, or of credits, that the ledger can hold.
-const GREATEST_SUM: i128 = i128::MAX;
+const GREATEST_SUM: i128 = i128::MAX / 4;
 
 /// What the ledger should answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -245,9 +245,12 @@ impl Shelf {
         rule: impl Fn(&Self, &Moment, &T) -> Result<Wish, Rejection>,
     ) -> Result<Effects, Rejection> {
         let mut effects = Effects::default();
+        let mut wishes = vec![];
         for (index, element) in (0..).zip(elements) {
-            let done = rule(self, moment, element).and_then(|wish| self.fulfil(wish, moment.position, &mut effects));
-            if let Err(mut rejection) = done {
+            wishes.push(rule(self, moment, element).map_err(|rejection| Rejection { index: Some(index), ..rejection })?);
+        }
+        for (index, wish) in (0..).zip(wishes) {
+            if let Err(mut rejection) = self.fulfil(wish, moment.position, &mut effects) {
                 effects.entries.iter().for_each(|_| self.unpost_last());
                 rejection.index = Some(index);
                 return Err(rejection);
@@ -376,33 +379,29 @@ impl Shelf {
             && (!items || one.item == other.item)
     }
 
-    /// The balances, line by line: a guarded one must bear the entry's net effect, and no sum may grow too large.
+    /// No sum may grow too large, and then, line by line, a guarded balance must bear the entry's net effect.
     fn check_balances(&self, draft: &Draft) -> Result<(), Rejection> {
-        let mut totals: BTreeMap<CurrencyId, Money> = self.totals.clone();
+        sums_fit(self, draft)?;
+        let mut controls = self.controls.clone();
+        let mut totals = self.totals.clone();
         for (row, field) in &draft.rows {
-            let account = self.account(row.account);
-            let normal = account.normal_side();
-            if let Some(available) = self.free(row) {
-                let net: i128 = draft
-                    .rows
-                    .iter()
-                    .filter(|(other, _)| self.same_guard(row, other))
-                    .map(|(other, _)| if other.side == normal { other.amount } else { -other.amount })
-                    .sum();
-                if net < 0 && available + net < 0 {
-                    return self.overdraft(row, available, *field);
+            let sums = [controls.entry((row.account, row.currency)).or_default(), totals.entry(row.currency).or_default()];
+            for sum in sums {
+                let side = if row.side == Side::Debit { &mut sum.0 } else { &mut sum.1 };
+                *side += row.amount;
+                if *side > GREATEST_SUM {
+                    let account = self.account(row.account).code.clone();
+                    return refuse(Reason::BalanceTooLarge { account }, *field);
                 }
             }
-            let total = totals.entry(row.currency).or_default();
-            let sum = match row.side {
-                Side::Debit => &mut total.0,
-                Side::Credit => &mut total.1,
-            };
-            match sum.checked_add(row.amount) {
-                Some(larger) if larger <= GREATEST_SUM => *sum = larger,
-                Some(_) | None => {
-                    return refuse(Reason::BalanceTooLarge { account: account.code.clone() }, *field);
-                }
+        }
+        for (row, field) in &draft.rows {
+            let normal = self.account(row.account).normal_side();
+            let Some(available) = self.free(row) else { continue };
+            let same = draft.rows.iter().filter(|(other, _)| self.same_guard(row, other));
+            let net: i128 = same.map(|(other, _)| if other.side == normal { other.amount } else { -other.amount }).sum();
+            if net < 0 && available + net < 0 {
+                return self.overdraft(row, available, *field);
             }
         }
         Ok(())
@@ -439,4 +438,20 @@ impl Shelf {
         self.reserved.insert(reserver.clone(), reserved.clone());
         Ok(())
     }
+}
+
+/// One entry's own sums must be numbers at all, before any balance is looked at.
+fn sums_fit(shelf: &Shelf, draft: &Draft) -> Result<(), Rejection> {
+    let mut sums: BTreeMap<(CurrencyId, Side), i128> = BTreeMap::new();
+    for (row, field) in &draft.rows {
+        let sum = sums.entry((row.currency, row.side)).or_default();
+        match sum.checked_add(row.amount) {
+            Some(larger) => *sum = larger,
+            None => {
+                let account = shelf.account(row.account).code.clone();
+                return refuse(Reason::BalanceTooLarge { account }, *field);
+            }
+        }
+    }
+    Ok(())
 }

@@ -77,7 +77,7 @@ impl Generator {
             self.operation(model.shelf(book))
         };
         let fingerprint = (self.fingerprint)(&operation);
-        let actor = Actor::new(self.random.pick(&["billing", "finance"])).unwrap();
+        let actor = Actor::new(self.random.word(&["billing", "finance"])).unwrap();
         let command = Command { book, key: self.key(), fingerprint, stamp, today, actor, operation };
         self.past.push(command.clone());
         command
@@ -154,15 +154,15 @@ impl Generator {
     }
 
     pub(crate) fn customer(&mut self) -> Party {
-        Party::new(self.random.pick(&CUSTOMERS)).unwrap()
+        Party::new(self.random.word(&CUSTOMERS)).unwrap()
     }
 
     pub(crate) fn processor(&mut self) -> Party {
-        Party::new(self.random.pick(&PROCESSORS)).unwrap()
+        Party::new(self.random.word(&PROCESSORS)).unwrap()
     }
 
     pub(crate) fn jurisdiction(&mut self) -> Party {
-        Party::new(self.random.pick(&JURISDICTIONS)).unwrap()
+        Party::new(self.random.word(&JURISDICTIONS)).unwrap()
     }
 
     /// Mostly the book's own currency.
@@ -170,7 +170,7 @@ impl Generator {
         if self.random.chance(70) {
             return shelf.currency_code(shelf.book.functional_currency);
         }
-        CurrencyCode::new(self.random.pick(&CURRENCIES)).unwrap()
+        CurrencyCode::new(self.random.word(&CURRENCIES)).unwrap()
     }
 
     /// A currency whose decimals are known, or two.
@@ -260,7 +260,7 @@ impl Generator {
         }
         // A few accounts get most lines, so that their chains grow long.
         let busy = ["assets:bank", "liabilities:customer-prepaid", "assets:receivable", "liabilities:unapplied-cash", "x:1"];
-        let account = match shelf.accounts.iter().find(|account| account.code.as_str() == *self.random.pick(&busy)) {
+        let account = match shelf.accounts.iter().find(|account| account.code.as_str() == self.random.word(&busy)) {
             Some(account) if self.random.chance(55) => account,
             Some(_) | None => self.random.pick(&shelf.accounts),
         };
@@ -301,7 +301,7 @@ impl Generator {
         let (role, class, party, items) = *self.random.pick(&ROLES);
         let plays = self.random.chance(if shelf.accounts.len() < 25 { 70 } else { 15 });
         let odd = !plays || self.random.chance(10);
-        let party = if odd { *self.random.pick(&["", "", "customer", "processor"]) } else { party };
+        let party = if odd { self.random.word(&["", "", "customer", "processor"]) } else { party };
         let classes = [Class::Asset, Class::Liability, Class::Equity, Class::Revenue, Class::Expense, Class::Memo];
         Operation::OpenAccount(OpenAccount {
             code,
@@ -320,7 +320,7 @@ impl Generator {
 
     fn some_currencies(&mut self) -> Currencies {
         let mut codes: Vec<CurrencyCode> =
-            (0..2).map(|_| CurrencyCode::new(self.random.pick(&CURRENCIES)).unwrap()).collect();
+            (0..2).map(|_| CurrencyCode::new(self.random.word(&CURRENCIES)).unwrap()).collect();
         codes.sort();
         codes.dedup();
         Currencies::Only(codes)

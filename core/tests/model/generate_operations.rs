@@ -76,7 +76,7 @@ impl Generator {
     fn entry(&mut self, shelf: &Shelf) -> PostEntry {
         let kind = *self.random.pick(&[ManualKind::Standard, ManualKind::Standard, ManualKind::Opening, ManualKind::Adjusting]);
         let mut lines = vec![];
-        if self.random.rarely(30) {
+        if self.random.rarely(100) {
             self.huge_lines(shelf, &mut lines);
         }
         let groups = if self.random.chance(15) { 2 } else { 1 };
@@ -106,7 +106,7 @@ impl Generator {
 
     /// Up to four hundred lines of the greatest amount: sums beyond every bound.
     fn huge_lines(&mut self, shelf: &Shelf, lines: &mut Vec<WrittenLine>) {
-        let currency = CurrencyCode::new(self.random.pick(&["ETH", "USD"])).unwrap();
+        let currency = CurrencyCode::new(self.random.word(&["ETH", "USD"])).unwrap();
         let amount = partita_core::money::WrittenAmount::parse("999999999999999999").unwrap();
         let (debit, credit) = (self.place(shelf), self.place(shelf));
         let count = *self.random.pick(&[20, 60, 200]);
@@ -180,7 +180,7 @@ impl Generator {
 
     fn charge_line(&mut self, shelf: &Shelf, decimals: u8) -> WrittenChargeLine {
         let usual = ["revenue:subscription", "revenue:sales"];
-        let revenue = shelf.accounts.iter().find(|account| account.code.as_str() == *self.random.pick(&usual));
+        let revenue = shelf.accounts.iter().find(|account| account.code.as_str() == self.random.word(&usual));
         let revenue = match revenue {
             Some(account) if self.random.chance(92) => account.code.clone(),
             Some(_) | None => self.place(shelf).code,

@@ -16,7 +16,7 @@ use partita_core::rejection::{Existing, Field, Reason, Rejection};
 use super::arith::minor_units;
 use super::chart;
 use super::decide::{Draft, Model, Moment, Thing, Wish, refuse};
-use super::ledger::{Row, Shelf, on};
+use super::ledger::{Row, Shelf};
 
 pub(crate) fn open_book(model: &mut Model, operation: &OpenBook, position: Position) -> Result<Effects, Rejection> {
     if let Some(shelf) = model.shelves.iter().find(|shelf| shelf.book.code == operation.code) {
@@ -137,6 +137,20 @@ pub(crate) fn by_role<'a>(shelf: &'a Shelf, role: &str, field: Field) -> Result<
     }
 }
 
+/// The first open account of the role, if it takes such lines: this currency, a party or none, an item or none.
+pub(crate) fn playing<'a>(
+    shelf: &'a Shelf,
+    role: &str,
+    (currency, field): (&Currency, Field),
+    (party, item): (bool, bool),
+) -> Result<&'a Account, Rejection> {
+    let account = by_role(shelf, role, Field::Role)?;
+    takes_currency(account, currency, field)?;
+    let (any_party, any_item) = (Party::new("any").unwrap(), Item::new("any").unwrap());
+    shape(account, party.then_some(&any_party), item.then_some(&any_item), Field::Role)?;
+    Ok(account)
+}
+
 pub(crate) fn takes_currency(account: &Account, currency: &Currency, field: Field) -> Result<(), Rejection> {
     let takes = match &account.currencies {
         CurrencyRule::Any => true,
@@ -191,7 +205,7 @@ pub(crate) fn row(
 ) -> Result<(Row, Field), Rejection> {
     let account = open_one(shelf, &spot.code, fields.account)?;
     let currency = known_currency(shelf, currency, fields.currency)?;
-    takes_currency(account, &currency, fields.account)?;
+    takes_currency(account, &currency, fields.currency)?;
     let amount = exact(&currency, amount, fields.amount)?;
     shape(account, spot.party.as_ref(), spot.item.as_ref(), fields.account)?;
     let (party, item) = (spot.party.clone(), spot.item.clone());
@@ -270,10 +284,11 @@ pub(crate) fn reverse(shelf: &Shelf, moment: &Moment, operation: &ReverseEntry) 
         | Rule::RefundFail => return refuse(Reason::NotReversible, Field::Whole),
     }
     let rows = mirrored(shelf, &posted.entry.lines)?;
+    let given = operation.details.description.clone();
     let draft = Draft {
         rule: Rule::Reversal,
         date: moment.date(&operation.details),
-        description: operation.details.description.clone(),
+        description: if given.is_empty() { format!("Reversal of entry {}", operation.number) } else { given },
         metadata: operation.details.metadata.clone(),
         reverses: Some(operation.number),
         document: None,
@@ -303,9 +318,4 @@ pub(crate) fn mirrored(shelf: &Shelf, lines: &[partita_core::entry::Line]) -> Re
         rows.push((row, field));
     }
     Ok(rows)
-}
-
-/// The balance of a whole account in one currency, positive on its normal side.
-pub(crate) fn control_balance(shelf: &Shelf, account: &Account, currency: CurrencyId) -> i128 {
-    on(account.normal_side(), shelf.controls.get(&(account.id, currency)).copied().unwrap_or_default())
 }

@@ -15,7 +15,7 @@ use partita_core::time::Date;
 use super::charges::row;
 use super::decide::{Draft, Moment, Thing, Wish, gather, refuse};
 use super::ledger::{Reserved, Reserver, Row, Shelf};
-use super::manual::{by_role, exact, known_currency, open_one, still_open, takes_currency};
+use super::manual::{by_role, exact, known_currency, open_one, playing, shape, still_open, takes_currency};
 
 /// A payment under way, with the charges that its applications touch.
 struct Work<'a> {
@@ -153,7 +153,7 @@ impl<'a> Work<'a> {
         fee: Option<i128>,
         details: &Details<'_>,
     ) -> Result<(), Rejection> {
-        let mut rows = vec![(source_row(self.shelf, &self.payment, Side::Debit, amount), Field::Amount)];
+        let mut rows = vec![(source_row(self.shelf, &self.payment, Side::Debit, amount), Field::Source)];
         let mut left = amount;
         let mut settled: Vec<DocumentId> = vec![];
         for ((index, (id, asked)), charge) in (0..).zip(asked).map(|(index, pair)| ((index, pair), &self.shelf.charges[&pair.0])) {
@@ -185,8 +185,8 @@ impl<'a> Work<'a> {
         let fees = by_role(self.shelf, "processing_fees", Field::Role)?;
         let (fees_side, source_side) = if returned { (Side::Credit, Side::Debit) } else { (Side::Debit, Side::Credit) };
         let fees_row = (row(fees, (None, None), fees_side, amount, self.payment.currency), field);
-        let source = (source_row(self.shelf, &self.payment, source_side, amount), field);
-        let rows = if returned { vec![source, fees_row] } else { vec![fees_row, source] };
+        let source = (source_row(self.shelf, &self.payment, source_side, amount), Field::Source);
+        let rows = vec![fees_row, source];
         self.payment.fees += if returned { -amount } else { amount };
         self.draft(if returned { Rule::PaymentFeeReturn } else { Rule::PaymentFee }, details, rows)
     }
@@ -236,8 +236,11 @@ fn check_charges(
 
 fn exact_fee(shelf: &Shelf, currency: &Currency, fee: Option<WrittenAmount>, field: Field) -> Result<Option<i128>, Rejection> {
     let Some(fee) = fee else { return Ok(None) };
-    takes_currency(by_role(shelf, "processing_fees", Field::Role)?, currency, field)?;
-    exact(currency, fee, field).map(Some)
+    let account = by_role(shelf, "processing_fees", Field::Role)?;
+    takes_currency(account, currency, field)?;
+    let amount = exact(currency, fee, field)?;
+    shape(account, None, None, Field::Role)?;
+    Ok(Some(amount))
 }
 
 pub(crate) fn create(shelf: &Shelf, moment: &Moment, operation: &CreatePayment) -> Result<Wish, Rejection> {
@@ -256,15 +259,17 @@ pub(crate) fn create(shelf: &Shelf, moment: &Moment, operation: &CreatePayment) 
         }
     };
     let currency = known_currency(shelf, &operation.currency, Field::Currency)?;
-    takes_currency(account, &currency, Field::Source)?;
+    takes_currency(account, &currency, Field::Currency)?;
     let amount = exact(&currency, operation.amount, Field::Amount)?;
-    if matches!(source, Source::Account(_)) && account.party.is_some() {
-        return refuse(Reason::PartyRequired { account: account.code.clone() }, Field::Source);
+    let item = Item::from(&operation.id);
+    let item = (account.items != ItemRule::None).then_some(&item);
+    match &source {
+        Source::Processor { processor, .. } => shape(account, Some(processor), item, Field::Source)?,
+        Source::Account(_) => shape(account, None, item, Field::Source)?,
     }
-    let unapplied = by_role(shelf, "unapplied_cash", Field::Role)?;
-    takes_currency(unapplied, &currency, Field::Currency)?;
-    let asked = exact_applications(&currency, &operation.apply)?;
+    let unapplied = playing(shelf, "unapplied_cash", (&currency, Field::Currency), (true, true))?;
     let fee = exact_fee(shelf, &currency, operation.fee, Field::Fee)?;
+    let asked = exact_applications(&currency, &operation.apply)?;
     check_charges(shelf, (&operation.customer, currency.id), &asked)?;
     let manual = operation.capture == CaptureMode::Manual;
     let requested = asked.iter().map(|(id, minor)| (id.clone(), Amount::new(*minor).unwrap()));
@@ -332,11 +337,19 @@ pub(crate) fn capture(shelf: &Shelf, moment: &Moment, operation: &CapturePayment
         None => payment.pending,
         Some(written) => exact(&currency, written, Field::Amount)?,
     };
+    let fee = exact_fee(shelf, &currency, operation.fee, Field::Fee)?;
     let asked = match &operation.apply {
         Some(apply) => exact_applications(&currency, apply)?,
-        None => payment.requested.iter().map(|(id, amount)| (id.clone(), amount.minor())).collect(),
+        // What was asked for at creation and is not applied yet.
+        None => payment
+            .requested
+            .iter()
+            .map(|(id, amount)| {
+                let applied = payment.applications.iter().find(|application| application.charge == *id);
+                (id.clone(), amount.minor() - applied.map_or(0, |application| application.amount))
+            })
+            .collect(),
     };
-    let fee = exact_fee(shelf, &currency, operation.fee, Field::Fee)?;
     check_charges(shelf, (&payment.customer, payment.currency), &asked)?;
     if amount > payment.pending {
         return refuse(Reason::OverCapture { available: payment.pending, decimals: currency.decimals }, Field::Amount);
@@ -364,8 +377,14 @@ pub(crate) fn void(shelf: &Shelf, moment: &Moment, operation: &VoidPayment) -> R
 pub(crate) fn apply(shelf: &Shelf, moment: &Moment, operation: &ApplyPayment) -> Result<Wish, Rejection> {
     let payment = received(shelf, &operation.id)?;
     let currency = currency_of(shelf, &payment);
+    still_open(shelf.account(payment.unapplied), Field::Whole)?;
     let asked = exact_applications(&currency, &operation.apply)?;
     check_charges(shelf, (&payment.customer, payment.currency), &asked)?;
+    for (index, (id, _)) in (0..).zip(&asked) {
+        if open_amount(shelf, &shelf.charges[id]) == 0 {
+            return refuse(Reason::ChargeNotOpen, Field::Apply(index));
+        }
+    }
     let mut left = unapplied(shelf, &payment);
     let mut rows: Vec<(Row, Field)> = vec![];
     let mut work = Work::new(shelf, payment, moment);
@@ -374,9 +393,6 @@ pub(crate) fn apply(shelf: &Shelf, moment: &Moment, operation: &ApplyPayment) ->
         let charge = &shelf.charges[id];
         let earlier: i128 = rows.iter().filter(|(row, _)| is_item(row, charge)).map(|(row, _)| row.amount).sum();
         let open = open_amount(shelf, charge);
-        if open == 0 {
-            return refuse(Reason::ChargeNotOpen, Field::Apply(index));
-        }
         let available = (open - earlier).min(left);
         if *amount > available {
             return refuse(Reason::OverApplication { available, decimals: currency.decimals }, Field::Apply(index));
@@ -410,6 +426,7 @@ fn finish(
 pub(crate) fn unapply(shelf: &Shelf, moment: &Moment, operation: &ApplyPayment) -> Result<Wish, Rejection> {
     let payment = received(shelf, &operation.id)?;
     let currency = currency_of(shelf, &payment);
+    still_open(shelf.account(payment.unapplied), Field::Whole)?;
     let asked = exact_applications(&currency, &operation.apply)?;
     check_charges(shelf, (&payment.customer, payment.currency), &asked)?;
     let mut work = Work::new(shelf, payment, moment);
@@ -435,7 +452,7 @@ pub(crate) fn unapply(shelf: &Shelf, moment: &Moment, operation: &ApplyPayment) 
 }
 
 pub(crate) fn fee(shelf: &Shelf, moment: &Moment, operation: &PostPaymentFee) -> Result<Wish, Rejection> {
-    let payment = received(shelf, &operation.id)?;
+    let payment = known(shelf, &operation.id)?;
     let currency = currency_of(shelf, &payment);
     let amount = exact_fee(shelf, &currency, Some(operation.amount), Field::Amount)?.expect("a fee was given");
     still_open(source_account(shelf, &payment), Field::Source)?;

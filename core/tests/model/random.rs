@@ -35,6 +35,10 @@ impl Random {
         &from[self.below(from.len())]
     }
 
+    pub(crate) fn word(&mut self, from: &[&'static str]) -> &'static str {
+        from[self.below(from.len())]
+    }
+
     pub(crate) fn maybe<'a, T>(&mut self, from: &'a [T]) -> Option<&'a T> {
         (!from.is_empty()).then(|| self.pick(from))
     }

@@ -2,7 +2,7 @@
 
 use partita_core::document::{Charge, Payment, Refund, RefundPart, RefundState, SettleMode};
 use partita_core::entry::{DocumentRef, Rule, Side};
-use partita_core::id::DocumentId;
+use partita_core::id::{DocumentId, Party};
 use partita_core::money::Amount;
 use partita_core::operation::{CreateRefund, MoveRefund, WrittenRefundPart};
 use partita_core::rejection::{Existing, Field, Reason, Rejection};
@@ -11,7 +11,7 @@ use super::arith::{minor_units, rounded};
 use super::charges::row;
 use super::decide::{Draft, Moment, Thing, Wish, gather, refuse};
 use super::ledger::{Row, Shelf};
-use super::manual::{by_role, mirrored, still_open};
+use super::manual::{by_role, known_currency, mirrored, playing, still_open};
 use super::payments::{source_row, unapplied};
 
 /// Where a refund's money comes from, with the field that asked for it.
@@ -35,13 +35,21 @@ fn chosen(shelf: &Shelf, payment: &Payment, amount: i128) -> Parts {
     left -= from_cash;
     let mut charges = vec![];
     for application in payment.applications.iter().rev() {
-        let part = left.min(application.amount - application.refunded);
+        let charge = &shelf.charges[&application.charge];
+        let available = (application.amount - application.refunded).min(charge.amount.minor() - charge.credited);
+        let part = left.min(available);
         if part > 0 {
-            charges.push((application.charge.clone(), part, Field::Amount));
+            charges.push((application.charge.clone(), part, Field::Whole));
             left -= part;
         }
     }
     Parts { unapplied: from_cash, charges }
+}
+
+/// What a payment's cash and applications can still give together.
+fn capacity(shelf: &Shelf, payment: &Payment) -> i128 {
+    let all = chosen(shelf, payment, i128::MAX);
+    all.unapplied + all.charges.iter().map(|part| part.1).sum::<i128>()
 }
 
 /// What the request named, each part within what its source can still give.
@@ -78,6 +86,7 @@ fn check_caps(shelf: &Shelf, payment: &Payment, from: &[WrittenRefundPart], part
             WrittenRefundPart::Charge { charge, .. } => {
                 let application = payment.applications.iter().find(|application| application.charge == *charge);
                 let available = application.map_or(0, |application| application.amount - application.refunded);
+                let available = available.min(shelf.charges[charge].amount.minor() - shelf.charges[charge].credited);
                 (charges.next().expect("one for each").1, available)
             }
         };
@@ -96,17 +105,24 @@ pub(crate) fn create(shelf: &Shelf, moment: &Moment, operation: &CreateRefund) -
     let Some(payment) = shelf.payments.get(&operation.payment) else {
         return refuse(Reason::UnknownDocument, Field::Payment);
     };
-    if payment.captured == 0 {
-        return refuse(Reason::PaymentNotOpen, Field::Payment);
-    }
-    let payable = by_role(shelf, "refunds_payable", Field::Role)?;
+    let currency = known_currency(shelf, &shelf.currency_code(payment.currency), Field::Currency)?;
+    let payable = playing(shelf, "refunds_payable", (&currency, Field::Role), (true, true))?;
     let amount = exact(shelf, payment, operation.amount, Field::Amount)?;
     let decimals = shelf.decimals(payment.currency);
     let given = operation.from.as_deref();
+    let names_charge = match given {
+        Some(from) => from.iter().any(|part| matches!(part, WrittenRefundPart::Charge { .. })),
+        None => !chosen(shelf, payment, amount).charges.is_empty(),
+    };
+    if names_charge {
+        let functional = known_currency(shelf, &shelf.currency_code(shelf.book.functional_currency), Field::Currency)?;
+        playing(shelf, "credits_and_refunds", (&functional, Field::Role), (false, false))?;
+    }
     let named_parts = given.map(|from| named(shelf, payment, from)).transpose()?;
     let refundable = payment.captured - payment.refunded;
-    if amount > refundable {
-        return refuse(Reason::OverRefund { available: refundable, decimals }, Field::Amount);
+    let available = if given.is_some() { refundable } else { refundable.min(capacity(shelf, payment)) };
+    if amount > available {
+        return refuse(Reason::OverRefund { available, decimals }, Field::Amount);
     }
     let parts = match (given, named_parts) {
         (Some(from), Some(parts)) => {
@@ -115,10 +131,6 @@ pub(crate) fn create(shelf: &Shelf, moment: &Moment, operation: &CreateRefund) -
         }
         (None, _) | (_, None) => chosen(shelf, payment, amount),
     };
-    let found = parts.unapplied + parts.charges.iter().map(|part| part.1).sum::<i128>();
-    if found < amount {
-        return refuse(Reason::OverRefund { available: found, decimals }, Field::Amount);
-    }
     let mut refund = Refund {
         id: operation.id.clone(),
         payment: payment.id.clone(),
@@ -143,6 +155,11 @@ pub(crate) fn create(shelf: &Shelf, moment: &Moment, operation: &CreateRefund) -
     let mut payment = payment.clone();
     let mut charges = vec![];
     let mut rows = vec![];
+    if parts.unapplied > 0 {
+        let own = (Some(&payment.customer), Some(&payment.id));
+        let cash = row(shelf.account(payment.unapplied), own, Side::Debit, parts.unapplied, payment.currency);
+        rows.push((cash, Field::Whole));
+    }
     for (id, part, field) in &parts.charges {
         let mut charge = shelf.charges[id].clone();
         credit_part(shelf, &mut charge, *part, *field, &mut rows, &mut refund)?;
@@ -150,15 +167,10 @@ pub(crate) fn create(shelf: &Shelf, moment: &Moment, operation: &CreateRefund) -
         applied.expect("checked above").refunded += part;
         charges.push(charge);
     }
-    if parts.unapplied > 0 {
-        let own = (Some(&payment.customer), Some(&payment.id));
-        let cash = row(shelf.account(payment.unapplied), own, Side::Debit, parts.unapplied, payment.currency);
-        rows.push((cash, Field::Amount));
-    }
     let own = (Some(&refund.customer), Some(&refund.id));
     rows.push((row(payable, own, Side::Credit, amount, refund.currency), Field::Amount));
     if refund.settle == SettleMode::Automatic {
-        rows.extend(cash_rows(shelf, &payment, &refund)?);
+        rows.extend(cash_rows(shelf, &payment, &refund, [Field::Amount, Field::Payment])?);
     }
     payment.refunded += amount;
     payment.refunded_unapplied += parts.unapplied;
@@ -179,13 +191,13 @@ pub(crate) fn create(shelf: &Shelf, moment: &Moment, operation: &CreateRefund) -
     wish(moment, draft, (refund, payment, charges), number)
 }
 
-fn cash_rows(shelf: &Shelf, payment: &Payment, refund: &Refund) -> Result<Vec<(Row, Field)>, Rejection> {
+fn cash_rows(shelf: &Shelf, payment: &Payment, refund: &Refund, fields: [Field; 2]) -> Result<Vec<(Row, Field)>, Rejection> {
     let amount = refund.amount.minor();
     let own = (Some(&refund.customer), Some(&refund.id));
     let source = source_row(shelf, payment, Side::Credit, amount);
     still_open(shelf.account(source.account), Field::Payment)?;
     let payable = row(shelf.account(refund.payable), own, Side::Debit, amount, refund.currency);
-    Ok(vec![(payable, Field::Amount), (source, Field::Amount)])
+    Ok(vec![(payable, fields[0]), (source, fields[1])])
 }
 
 /// The credit step of one charge's part: tax by cumulative rounding, the deferred part first, the rest a credit.
@@ -201,16 +213,16 @@ fn credit_part(
     let credited = charge.credited + part;
     let functional = shelf.book.functional_currency;
     let mut taxes: Vec<Vec<i128>> = vec![];
-    let mut tax_rows = vec![];
+    let mut by_jurisdiction: Vec<(Party, i128)> = vec![];
     for line in &mut charge.lines {
         let mut back = vec![];
         for tax in &mut line.tax {
             let due = rounded(&[tax.amount.minor(), credited], &[gross]).expect("at most the tax") - tax.refunded;
             tax.refunded += due;
             back.push(due);
-            if due != 0 {
-                let account = by_role(shelf, "tax_payable", Field::Role)?;
-                tax_rows.push((signed(row(account, (Some(&tax.jurisdiction), None), Side::Debit, due, charge.currency)), field));
+            match by_jurisdiction.iter_mut().find(|(jurisdiction, _)| *jurisdiction == tax.jurisdiction) {
+                Some((_, sum)) => *sum += due,
+                None => by_jurisdiction.push((tax.jurisdiction.clone(), due)),
             }
         }
         taxes.push(back);
@@ -234,17 +246,20 @@ fn credit_part(
     }
     if rest != 0 {
         let credits = by_role(shelf, "credits_and_refunds", Field::Role)?;
-        rows.push((signed(row(credits, (None, None), Side::Debit, rest, functional)), field));
+        rows.push((signed(row(credits, (None, None), Side::Debit, rest, functional)), Field::Role));
     }
-    rows.extend(tax_rows);
     if charge.currency != functional {
         let position = by_role(shelf, "fx_position", Field::Role)?;
         if net != 0 {
-            rows.push((signed(row(position, (None, None), Side::Debit, net, charge.currency)), field));
+            rows.push((signed(row(position, (None, None), Side::Debit, net, charge.currency)), Field::Role));
         }
         if functional_net != 0 {
-            rows.push((signed(row(position, (None, None), Side::Credit, functional_net, functional)), field));
+            rows.push((signed(row(position, (None, None), Side::Credit, functional_net, functional)), Field::Role));
         }
+    }
+    for (jurisdiction, due) in by_jurisdiction.into_iter().filter(|(_, due)| *due != 0) {
+        let account = by_role(shelf, "tax_payable", Field::Role)?;
+        rows.push((signed(row(account, (Some(&jurisdiction), None), Side::Debit, due, charge.currency)), field));
     }
     charge.credited = credited;
     charge.credited_functional_net += functional_net;
@@ -308,7 +323,7 @@ pub(crate) fn settle(shelf: &Shelf, moment: &Moment, operation: &MoveRefund) -> 
         return refuse(Reason::PaymentNotOpen, Field::Whole);
     }
     let payment = shelf.payments[&refund.payment].clone();
-    let rows = cash_rows(shelf, &payment, &refund)?;
+    let rows = cash_rows(shelf, &payment, &refund, [Field::Whole, Field::Source])?;
     refund.state = RefundState::Succeeded;
     wish(moment, draft(moment, operation, Rule::RefundSettle, rows), (refund, payment, vec![]), shelf.next_entry())
 }
@@ -324,6 +339,7 @@ pub(crate) fn fail(shelf: &Shelf, moment: &Moment, operation: &MoveRefund) -> Re
         let posted = &shelf.entries[usize::try_from(number.0).unwrap() - 1];
         rows.extend(mirrored(shelf, &posted.entry.lines)?);
     }
+    let only = if refund.entries.len() == 1 { Some(refund.entries[0]) } else { None };
     let mut payment = shelf.payments[&refund.payment].clone();
     payment.refunded -= refund.amount.minor();
     payment.refunded_unapplied -= refund.unapplied;
@@ -342,5 +358,6 @@ pub(crate) fn fail(shelf: &Shelf, moment: &Moment, operation: &MoveRefund) -> Re
         charges.push(charge);
     }
     refund.state = RefundState::Failed;
-    wish(moment, draft(moment, operation, Rule::RefundFail, rows), (refund, payment, charges), shelf.next_entry())
+    let draft = Draft { reverses: only, ..draft(moment, operation, Rule::RefundFail, rows) };
+    wish(moment, draft, (refund, payment, charges), shelf.next_entry())
 }

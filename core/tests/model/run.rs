@@ -50,7 +50,7 @@ fn shown(decision: &Decision) -> String {
 fn difference(found: &str, expected: &str) -> String {
     let (found, expected): (Vec<&str>, Vec<&str>) = (found.lines().collect(), expected.lines().collect());
     let first = found.iter().zip(&expected).position(|(a, b)| a != b).unwrap_or(found.len().min(expected.len()));
-    let around = |lines: &[&str]| lines[first.saturating_sub(12).min(lines.len())..(first + 10).min(lines.len())].join("\n");
+    let around = |lines: &[&str]| lines[first.saturating_sub(8).min(lines.len())..(first + 6).min(lines.len())].join("\n");
     format!("--- found:\n{}\n--- expected:\n{}", around(&found), around(&expected))
 }
 
