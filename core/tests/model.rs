@@ -1,6 +1,6 @@
 //! `execute` held against an independent model: random commands, every answer, every balance.
 //!
-//! `PARTITA_MODEL_SEED` and `PARTITA_MODEL_COMMANDS` run one seed alone.
+//! `PARTITA_MODEL_SEED` runs one seed alone, `PARTITA_MODEL_COMMANDS` and `PARTITA_MODEL_RUNS` more or fewer.
 
 #[path = "model/mod.rs"]
 mod model;
@@ -8,7 +8,8 @@ mod support;
 
 use model::compare::Compared;
 use model::coverage::Coverage;
-use model::run::{Ledger, runs};
+use model::edges;
+use model::run::{Ledger, directed, runs};
 use partita_core::decision::{Answer, Command};
 use partita_core::execute::{Executed, execute};
 use partita_core::id::Fingerprint;
@@ -55,9 +56,23 @@ fn a_hundred_thousand_commands_and_every_answer() {
         println!("{}", coverage.table());
         return;
     }
-    let coverage: Coverage = runs::<Memory>(0..40, length, fingerprint);
+    let coverage: Coverage = runs::<Memory>(0..setting("PARTITA_MODEL_RUNS").unwrap_or(40), length, fingerprint);
     println!("{}", coverage.table());
     assert!(coverage.commands >= 100_000, "only {} commands", coverage.commands);
     let missing = coverage.missing();
     assert!(missing.is_empty(), "never happened: {missing:#?}\n{}", coverage.table());
+}
+
+#[test]
+fn a_document_takes_a_thousand_entries_and_no_more() {
+    let coverage = directed::<Memory>(&edges::a_full_document(fingerprint));
+    assert_eq!(coverage.count("PostPaymentFee", "accepted"), 999);
+    assert_eq!(coverage.count("PostPaymentFee", "document_full"), 6);
+}
+
+#[test]
+fn sums_stop_before_they_overflow() {
+    let coverage = directed::<Memory>(&edges::the_greatest_sums(fingerprint));
+    assert!(coverage.count("PostEntry", "accepted") > 1, "{}", coverage.table());
+    assert!(coverage.count("PostEntry", "balance_too_large") > 4, "{}", coverage.table());
 }

@@ -77,7 +77,9 @@ impl Natural {
 /// `Π numerator / Π denominator`, rounded half up. All factors are non-negative, the denominator's positive.
 pub(crate) fn rounded(numerator: &[i128], denominator: &[i128]) -> Option<i128> {
     let product = |factors: &[i128]| {
-        factors.iter().fold(Natural::of(1), |product, factor| product.times(&Natural::of(u128::try_from(*factor).unwrap())))
+        factors
+            .iter()
+            .fold(Natural::of(1), |product, factor| product.times(&Natural::of(u128::try_from(*factor).unwrap())))
     };
     let small = |factors: &[i128]| factors.iter().try_fold(1i128, |product, factor| product.checked_mul(*factor));
     if let (Some(top), Some(bottom)) = (small(numerator), small(denominator))

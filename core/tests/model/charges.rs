@@ -155,7 +155,8 @@ fn rows(
     let functional = shelf.book.functional_currency;
     let foreign = charge.currency != functional;
     let gross = charge.amount.minor();
-    let mut rows = vec![(row(shelf.account(charge.receivable), own, Side::Debit, gross, charge.currency), Field::Amount)];
+    let mut rows =
+        vec![(row(shelf.account(charge.receivable), own, Side::Debit, gross, charge.currency), Field::Amount)];
     for ((index, line), net) in (0..).zip(lines).zip(functional_nets) {
         let earned = if line.defer.is_some() {
             row(by_role(shelf, "deferred_revenue", Field::Role)?, own, Side::Credit, *net, functional)
@@ -191,7 +192,10 @@ pub(crate) fn void(shelf: &Shelf, moment: &Moment, operation: &VoidCharge) -> Re
     let mut charge = charge.clone();
     let open = shelf.item_balance(charge.receivable, &charge.customer, &charge.id, charge.currency);
     let applied = charge.payments.iter().any(|payment| {
-        shelf.payments[payment].applications.iter().any(|application| application.charge == charge.id && application.amount > 0)
+        shelf.payments[payment]
+            .applications
+            .iter()
+            .any(|application| application.charge == charge.id && application.amount > 0)
     });
     let functional = shelf.book.functional_currency;
     let recognised = charge.deferred.is_some_and(|account| {

@@ -72,7 +72,13 @@ impl Comparison<'_> {
     fn totals(&self) -> Compared {
         let found = self.state.totals(self.book);
         let sums: Vec<_> = found.sums.iter().map(|(currency, sum)| (*currency, (sum.debits, sum.credits))).collect();
-        let expected: Vec<_> = self.shelf.totals.iter().filter(|(_, money)| **money != (0, 0)).map(|(currency, money)| (*currency, *money)).collect();
+        let expected: Vec<_> = self
+            .shelf
+            .totals
+            .iter()
+            .filter(|(_, money)| **money != (0, 0))
+            .map(|(currency, money)| (*currency, *money))
+            .collect();
         let what = || format!("totals of book {}", self.book);
         let mut count = same(what, &sums, &expected)?;
         let entries = u64::try_from(self.shelf.entries.len()).unwrap();
@@ -112,7 +118,9 @@ impl Comparison<'_> {
         let shelf = self.shelf;
         match snapshot {
             Snapshot::Hold(hold) => Snapshot::Hold(shelf.holds[&hold.id].clone()),
-            Snapshot::Charge { charge, open } => Snapshot::Charge { charge: shelf.charges[&charge.id].clone(), open: *open },
+            Snapshot::Charge { charge, open } => {
+                Snapshot::Charge { charge: shelf.charges[&charge.id].clone(), open: *open }
+            }
             Snapshot::Payment { payment, unapplied } => {
                 Snapshot::Payment { payment: shelf.payments[&payment.id].clone(), unapplied: *unapplied }
             }
@@ -132,7 +140,11 @@ impl Comparison<'_> {
                     continue;
                 }
                 Snapshot::Payment { payment, .. } => (Reserver::Payment(payment.id.clone()), payment.currency),
-                Snapshot::Charge { .. } | Snapshot::Refund(_) | Snapshot::Book(_) | Snapshot::Currency(_) | Snapshot::Account(_) => continue,
+                Snapshot::Charge { .. }
+                | Snapshot::Refund(_)
+                | Snapshot::Book(_)
+                | Snapshot::Currency(_)
+                | Snapshot::Account(_) => continue,
             };
             if let Some(reserved) = self.shelf.reserved.get(&reserver) {
                 ends.extend([(reserved.debit.clone(), currency), (reserved.credit.clone(), currency)]);
@@ -201,7 +213,9 @@ impl Comparison<'_> {
         let accounts = shelf.accounts.iter().cloned().map(Snapshot::Account);
         let currencies = shelf.currencies.iter().cloned().map(Snapshot::Currency);
         let book = std::iter::once(Snapshot::Book(shelf.book.clone()));
-        for snapshot in holds.chain(charges).chain(payments).chain(refunds).chain(accounts).chain(currencies).chain(book) {
+        for snapshot in
+            holds.chain(charges).chain(payments).chain(refunds).chain(accounts).chain(currencies).chain(book)
+        {
             count += self.document(&snapshot)?;
         }
         Ok(count)
@@ -215,8 +229,12 @@ pub(crate) fn touched(model: &Model, state: &dyn Read, decision: &Decision) -> C
     let book = match &decision.outcome {
         Outcome::Accepted(effects) => effects.snapshots.iter().find_map(|snapshot| match snapshot {
             Snapshot::Book(book) => Some(book.id),
-            Snapshot::Hold(_) | Snapshot::Charge { .. } | Snapshot::Payment { .. } | Snapshot::Refund(_)
-            | Snapshot::Currency(_) | Snapshot::Account(_) => None,
+            Snapshot::Hold(_)
+            | Snapshot::Charge { .. }
+            | Snapshot::Payment { .. }
+            | Snapshot::Refund(_)
+            | Snapshot::Currency(_)
+            | Snapshot::Account(_) => None,
         }),
         Outcome::Refused(_) => None,
     };

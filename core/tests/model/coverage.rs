@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use partita_core::decision::Outcome;
+use partita_core::decision::{Decision, Effects, Outcome};
+use partita_core::document::Snapshot;
 use partita_core::operation::OperationKind;
 
 use super::decide::{Predicted, Prediction};
@@ -30,6 +31,11 @@ impl Coverage {
             },
         };
         *self.counts.entry((format!("{kind:?}"), what)).or_default() += 1;
+        if let Predicted::Decided(Decision { outcome: Outcome::Accepted(effects), .. }) = &prediction.answer {
+            for what in special(effects) {
+                *self.counts.entry((format!("{kind:?}"), what)).or_default() += 1;
+            }
+        }
     }
 
     pub(crate) fn merge(&mut self, other: Self) {
@@ -71,6 +77,52 @@ impl Coverage {
     }
 }
 
+/// What makes an accepted decision worth counting on its own.
+fn special(effects: &Effects) -> Vec<&'static str> {
+    let mut found = vec![];
+    for snapshot in &effects.snapshots {
+        match snapshot {
+            Snapshot::Charge { charge, .. } => {
+                let taxes = || charge.lines.iter().flat_map(|line| &line.tax);
+                if charge.credited == charge.amount.minor() {
+                    found.push("credited_in_full");
+                    assert!(taxes().all(|tax| tax.refunded == tax.amount.minor()), "DOMAIN rule 11: {charge:?}");
+                }
+                if charge.rate.is_some() {
+                    found.push("foreign");
+                }
+                if charge.deferred.is_some() {
+                    found.push("deferred");
+                }
+            }
+            Snapshot::Refund(refund) => {
+                if refund.parts.len() > 1 {
+                    found.push("several_parts");
+                }
+                for part in &refund.parts {
+                    let taxes = || part.tax.iter().flatten();
+                    if taxes().any(|tax| *tax < 0) {
+                        found.push("tax_goes_back");
+                    }
+                    if taxes().sum::<i128>() > part.amount.minor() {
+                        found.push("tax_above_part");
+                    }
+                }
+            }
+            Snapshot::Payment { payment, .. } => {
+                if payment.applications.len() > 1 {
+                    found.push("several_applications");
+                }
+            }
+            Snapshot::Hold(_) | Snapshot::Book(_) | Snapshot::Currency(_) | Snapshot::Account(_) => {}
+        }
+    }
+    if effects.entries.len() > 1 {
+        found.push("several_entries");
+    }
+    found
+}
+
 /// Everything that each operation can come to.
 #[rustfmt::skip]
 const EXPECTED: &[(&str, &str)] = &[
@@ -93,7 +145,7 @@ const EXPECTED: &[(&str, &str)] = &[
     ("VoidHold", "accepted replayed key_reused unknown_document hold_not_open"),
     ("ExpireHold", "accepted"),
     ("CreateCharge", "accepted replayed key_reused already_exists role_missing unknown_account account_closed \
-        unknown_currency currency_not_allowed too_many_decimals party_required item_required rate_required"),
+        unknown_currency currency_not_allowed too_many_decimals party_required item_required rate_required foreign deferred"),
     ("VoidCharge", "accepted replayed key_reused unknown_document charge_not_open"),
     ("CreatePayment", "accepted replayed key_reused already_exists role_missing unknown_account unknown_currency \
         currency_not_allowed too_many_decimals party_required unknown_document customer_mismatch currency_mismatch"),
@@ -105,9 +157,9 @@ const EXPECTED: &[(&str, &str)] = &[
         currency_mismatch charge_not_open over_application too_many_decimals"),
     ("UnapplyPayment", "accepted replayed key_reused unknown_document over_application too_many_decimals"),
     ("PostPaymentFee", "accepted replayed key_reused unknown_document currency_not_allowed \
-        too_many_decimals over_application document_full"),
+        too_many_decimals over_application"),
     ("CreateRefund", "accepted replayed key_reused already_exists unknown_document over_refund \
-        too_many_decimals"),
+        too_many_decimals several_parts foreign deferred credited_in_full tax_goes_back tax_above_part"),
     ("SettleRefund", "accepted replayed key_reused unknown_document payment_not_open"),
     ("FailRefund", "accepted replayed key_reused unknown_document payment_not_open"),
 ];

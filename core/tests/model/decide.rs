@@ -6,16 +6,14 @@ use partita_core::account::{Account, ItemRule, Overdraft};
 use partita_core::chain::PostingRef;
 use partita_core::currency::Currency;
 use partita_core::decision::{Command, Decision, Effects, Origin, Outcome};
-use partita_core::document::{
-    Charge, Hold, HoldState, MAX_DOCUMENT_ENTRIES, Payment, PaymentState, Refund, Snapshot,
-};
+use partita_core::document::{Charge, Hold, HoldState, MAX_DOCUMENT_ENTRIES, Payment, PaymentState, Refund, Snapshot};
 use partita_core::entry::{DocumentRef, Entry, Metadata, Rule, Side};
 use partita_core::id::{BookId, CurrencyId, EntryNumber, Key, Position};
 use partita_core::operation::{Details, Operation, OperationKind};
 use partita_core::rejection::{Field, Reason, Rejection};
 use partita_core::time::{Date, Timestamp};
 
-use super::ledger::{Money, Posted, Reserved, Reserver, Row, Shelf, on};
+use super::ledger::{Posted, Reserved, Reserver, Row, Shelf, on};
 use super::{charges, holds, manual, payments, refunds};
 
 /// The greatest sum of debits, or of credits, that the ledger can hold.
@@ -200,7 +198,9 @@ impl Model {
 
 fn wish(shelf: &Shelf, moment: &Moment, operation: &Operation) -> Result<Wish, Rejection> {
     match operation {
-        Operation::OpenBook(_) | Operation::PostEntries(_) | Operation::Transfers(_) => unreachable!("decided elsewhere"),
+        Operation::OpenBook(_) | Operation::PostEntries(_) | Operation::Transfers(_) => {
+            unreachable!("decided elsewhere")
+        }
         Operation::RegisterCurrency(operation) => manual::register_currency(shelf, moment, operation),
         Operation::OpenAccount(operation) => manual::open_account(shelf, moment, operation),
         Operation::CloseAccount(code) => manual::close_account(shelf, moment, code),
@@ -247,7 +247,11 @@ impl Shelf {
         let mut effects = Effects::default();
         let mut wishes = vec![];
         for (index, element) in (0..).zip(elements) {
-            wishes.push(rule(self, moment, element).map_err(|rejection| Rejection { index: Some(index), ..rejection })?);
+            let wish = rule(self, moment, element).and_then(|wish| {
+                wish.drafts.iter().try_for_each(|draft| sums_fit(self, draft))?;
+                Ok(wish)
+            });
+            wishes.push(wish.map_err(|rejection| Rejection { index: Some(index), ..rejection })?);
         }
         for (index, wish) in (0..).zip(wishes) {
             if let Err(mut rejection) = self.fulfil(wish, moment.position, &mut effects) {
@@ -326,7 +330,8 @@ impl Shelf {
         let number = self.next_entry();
         let first: usize = effects.entries.iter().map(|entry| entry.lines.len()).sum();
         let places = (u32::try_from(first).unwrap()..).map(|line| PostingRef { position, line });
-        let lines = draft.rows.iter().zip(places).map(|((row, _), place)| self.post_line(row, draft.date, place)).collect();
+        let lines =
+            draft.rows.iter().zip(places).map(|((row, _), place)| self.post_line(row, draft.date, place)).collect();
         let entry = Entry {
             number,
             rule: draft.rule,
@@ -385,7 +390,8 @@ impl Shelf {
         let mut controls = self.controls.clone();
         let mut totals = self.totals.clone();
         for (row, field) in &draft.rows {
-            let sums = [controls.entry((row.account, row.currency)).or_default(), totals.entry(row.currency).or_default()];
+            let sums =
+                [controls.entry((row.account, row.currency)).or_default(), totals.entry(row.currency).or_default()];
             for sum in sums {
                 let side = if row.side == Side::Debit { &mut sum.0 } else { &mut sum.1 };
                 *side += row.amount;
@@ -399,7 +405,8 @@ impl Shelf {
             let normal = self.account(row.account).normal_side();
             let Some(available) = self.free(row) else { continue };
             let same = draft.rows.iter().filter(|(other, _)| self.same_guard(row, other));
-            let net: i128 = same.map(|(other, _)| if other.side == normal { other.amount } else { -other.amount }).sum();
+            let net: i128 =
+                same.map(|(other, _)| if other.side == normal { other.amount } else { -other.amount }).sum();
             if net < 0 && available + net < 0 {
                 return self.overdraft(row, available, *field);
             }
@@ -412,14 +419,16 @@ impl Shelf {
         refuse(Reason::Overdraft { account, available, decimals: self.decimals(row.currency) }, field)
     }
 
-    fn reserve(&mut self, reserver: &Reserver, reserved: Option<&Reserved>, fields: [Field; 2]) -> Result<(), Rejection> {
+    fn reserve(
+        &mut self,
+        reserver: &Reserver,
+        reserved: Option<&Reserved>,
+        fields: [Field; 2],
+    ) -> Result<(), Rejection> {
         let before = self.reserved.remove(reserver).map_or(0, |reserved| reserved.amount);
         let Some(reserved) = reserved else { return Ok(()) };
         if reserved.amount > before {
-            let sides = [
-                (&reserved.debit, Side::Debit, fields[0]),
-                (&reserved.credit, Side::Credit, fields[1]),
-            ];
+            let sides = [(&reserved.debit, Side::Debit, fields[0]), (&reserved.credit, Side::Credit, fields[1])];
             for (end, side, field) in sides {
                 let row = Row {
                     account: end.account,

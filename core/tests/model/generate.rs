@@ -71,11 +71,7 @@ impl Generator {
             let index = if self.random.chance(50) { 0 } else { self.random.below(model.shelves.len()) };
             model.shelves[index].book.id
         };
-        let operation = if book == BookId::CLUSTER {
-            self.open_book(model)
-        } else {
-            self.operation(model.shelf(book))
-        };
+        let operation = if book == BookId::CLUSTER { self.open_book(model) } else { self.operation(model.shelf(book)) };
         let fingerprint = (self.fingerprint)(&operation);
         let actor = Actor::new(self.random.word(&["billing", "finance"])).unwrap();
         let command = Command { book, key: self.key(), fingerprint, stamp, today, actor, operation };
@@ -96,7 +92,11 @@ impl Generator {
     /// An earlier command once more: late, with its content or (a third of the time) with another's.
     fn again(&mut self, stamp: Timestamp, today: Date) -> Command {
         let recent = self.past.len().saturating_sub(50);
-        let index = if self.random.chance(50) { recent + self.random.below(self.past.len() - recent) } else { self.random.below(self.past.len()) };
+        let index = if self.random.chance(50) {
+            recent + self.random.below(self.past.len() - recent)
+        } else {
+            self.random.below(self.past.len())
+        };
         let mut command = Command { stamp, today, ..self.past[index].clone() };
         if self.random.chance(35) {
             let other = self.random.below(self.past.len());
@@ -117,7 +117,14 @@ impl Generator {
                 // UUIDv7: the ordered class.
                 let millis = self.clock / 1_000_000;
                 let low = self.random.next() >> 2;
-                format!("{:08x}-{:04x}-7{:03x}-8{:03x}-{:012x}", millis >> 16, millis & 0xFFFF, number & 0xFFF, low & 0xFFF, low >> 14)
+                format!(
+                    "{:08x}-{:04x}-7{:03x}-8{:03x}-{:012x}",
+                    millis >> 16,
+                    millis & 0xFFFF,
+                    number & 0xFFF,
+                    low & 0xFFF,
+                    low >> 14
+                )
             }
             _ => format!("{:x}!{number}", self.random.next()),
         };
@@ -126,7 +133,8 @@ impl Generator {
 
     fn open_book(&mut self, model: &Model) -> Operation {
         let wanted = [("acme", "USD", Chart::Saas), ("plain", "EUR", Chart::Empty), ("kabushiki", "JPY", Chart::Saas)];
-        let missing = wanted.iter().find(|wanted| !model.shelves.iter().any(|shelf| shelf.book.code.as_str() == wanted.0));
+        let missing =
+            wanted.iter().find(|wanted| !model.shelves.iter().any(|shelf| shelf.book.code.as_str() == wanted.0));
         let (code, currency, chart) = match missing {
             Some(wanted) if self.random.chance(80) => *wanted,
             Some(_) | None if self.random.chance(50) => ("acme", "EUR", Chart::Empty),
@@ -204,7 +212,8 @@ impl Generator {
     pub(crate) fn details(&mut self) -> Details {
         let mut details = Details::default();
         if self.random.chance(30) {
-            let days = i32::try_from(self.clock / SECOND / DAY).unwrap() + i32::try_from(self.random.below(60)).unwrap() - 45;
+            let days =
+                i32::try_from(self.clock / SECOND / DAY).unwrap() + i32::try_from(self.random.below(60)).unwrap() - 45;
             details.effective_date = Date::from_days(days);
         }
         if self.random.chance(20) {
@@ -259,7 +268,8 @@ impl Generator {
             return AccountRef { code: AccountCode::new("no:such").unwrap(), party: None, item: None };
         }
         // A few accounts get most lines, so that their chains grow long.
-        let busy = ["assets:bank", "liabilities:customer-prepaid", "assets:receivable", "liabilities:unapplied-cash", "x:1"];
+        let busy =
+            ["assets:bank", "liabilities:customer-prepaid", "assets:receivable", "liabilities:unapplied-cash", "x:1"];
         let account = match shelf.accounts.iter().find(|account| account.code.as_str() == self.random.word(&busy)) {
             Some(account) if self.random.chance(55) => account,
             Some(_) | None => self.random.pick(&shelf.accounts),
@@ -310,7 +320,11 @@ impl Generator {
             class: if plays { class } else { *self.random.pick(&classes) },
             contra: !plays && self.random.chance(20),
             party: (!party.is_empty()).then(|| PartyKind::new(party).unwrap()),
-            items: if odd { *self.random.pick(&[ItemRule::None, ItemRule::Optional, ItemRule::Required]) } else { items },
+            items: if odd {
+                *self.random.pick(&[ItemRule::None, ItemRule::Optional, ItemRule::Required])
+            } else {
+                items
+            },
             currencies: if self.random.chance(15) { self.some_currencies() } else { Currencies::Any },
             overdraft: if self.random.chance(30) { Overdraft::Forbid } else { Overdraft::Allow },
             must_zero: false,

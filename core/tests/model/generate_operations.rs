@@ -74,7 +74,12 @@ impl Generator {
     }
 
     fn entry(&mut self, shelf: &Shelf) -> PostEntry {
-        let kind = *self.random.pick(&[ManualKind::Standard, ManualKind::Standard, ManualKind::Opening, ManualKind::Adjusting]);
+        let kind = *self.random.pick(&[
+            ManualKind::Standard,
+            ManualKind::Standard,
+            ManualKind::Opening,
+            ManualKind::Adjusting,
+        ]);
         let mut lines = vec![];
         if self.random.rarely(100) {
             self.huge_lines(shelf, &mut lines);
@@ -94,7 +99,12 @@ impl Generator {
                 let part = self.random.between(1, left.min(1 << 60)).min(left - 1).max(1);
                 if part < left {
                     let amount = written(part, decimals);
-                    lines.push(WrittenLine { account: self.place(shelf), side: other, amount, currency: currency.clone() });
+                    lines.push(WrittenLine {
+                        account: self.place(shelf),
+                        side: other,
+                        amount,
+                        currency: currency.clone(),
+                    });
                     left -= part;
                 }
             }
@@ -126,7 +136,11 @@ impl Generator {
 
     fn reverse(&mut self, shelf: &Shelf) -> Operation {
         let newest = shelf.entries.len();
-        let number = if self.random.chance(70) { newest.saturating_sub(self.random.below(20)) } else { self.random.below(newest + 2) };
+        let number = if self.random.chance(70) {
+            newest.saturating_sub(self.random.below(20))
+        } else {
+            self.random.below(newest + 2)
+        };
         let number = EntryNumber(u64::try_from(number).unwrap());
         Operation::ReverseEntry(ReverseEntry { number, details: self.details() })
     }
@@ -185,7 +199,11 @@ impl Generator {
             Some(account) if self.random.chance(92) => account.code.clone(),
             Some(_) | None => self.place(shelf).code,
         };
-        let amount = if self.random.chance(25) { written(self.random.between(1, 40), decimals) } else { self.amount(None, decimals) };
+        let amount = if self.random.chance(25) {
+            written(self.random.between(1, 40), decimals)
+        } else {
+            self.amount(None, decimals)
+        };
         let mut left = minor_units(amount, decimals).unwrap_or(0);
         let mut tax = vec![];
         for _ in 0..[0, 0, 1, 1, 1, 2, 3][self.random.below(7)] {
@@ -193,17 +211,21 @@ impl Generator {
             if most > 0 {
                 let part = self.random.between(1, most.min(1 << 60));
                 left -= part;
-                let amount = if self.random.rarely(100) { self.amount(None, decimals.saturating_add(1)) } else { written(part, decimals) };
+                let amount = if self.random.rarely(100) {
+                    self.amount(None, decimals.saturating_add(1))
+                } else {
+                    written(part, decimals)
+                };
                 tax.push(WrittenTax { jurisdiction: self.jurisdiction(), amount });
                 if minor_units(amount, decimals).is_some_and(|minor| minor > part) {
                     tax.pop();
                 }
             }
         }
-        let defer = self.random.chance(15).then(|| Deferral {
-            from: Date::parse("2026-01-01").unwrap(),
-            to: Date::parse("2026-12-31").unwrap(),
-        });
+        let defer = self
+            .random
+            .chance(15)
+            .then(|| Deferral { from: Date::parse("2026-01-01").unwrap(), to: Date::parse("2026-12-31").unwrap() });
         WrittenChargeLine { revenue, amount, tax, defer }
     }
 
@@ -220,7 +242,13 @@ impl Generator {
         })
     }
 
-    fn application(&mut self, shelf: &Shelf, charge: DocumentId, aim: Option<i128>, decimals: u8) -> WrittenApplication {
+    fn application(
+        &mut self,
+        shelf: &Shelf,
+        charge: DocumentId,
+        aim: Option<i128>,
+        decimals: u8,
+    ) -> WrittenApplication {
         let open = shelf.charges.get(&charge).map(|charge| open_amount(shelf, charge));
         let aim = match (open, aim) {
             (Some(open), Some(aim)) => Some(open.min(aim)),
@@ -234,7 +262,8 @@ impl Generator {
         let charge = shelf.charges.get(&target);
         let follows = |own: &mut Self| charge.filter(|_| !own.random.chance(4));
         let customer = follows(self).map_or_else(|| self.customer(), |charge: &Charge| charge.customer.clone());
-        let currency = follows(self).map(|charge| shelf.currency_code(charge.currency)).unwrap_or_else(|| self.currency(shelf));
+        let currency =
+            follows(self).map(|charge| shelf.currency_code(charge.currency)).unwrap_or_else(|| self.currency(shelf));
         let decimals = Self::decimals(shelf, &currency);
         let amount = self.amount(charge.map(|charge| open_amount(shelf, charge)), decimals);
         let minor = minor_units(amount, decimals);
@@ -272,7 +301,8 @@ impl Generator {
     }
 
     fn authorised_payment(&mut self, shelf: &Shelf) -> DocumentId {
-        let open = |payment: &Payment| matches!(payment.state, PaymentState::Authorised | PaymentState::PartiallyCaptured);
+        let open =
+            |payment: &Payment| matches!(payment.state, PaymentState::Authorised | PaymentState::PartiallyCaptured);
         self.fitting_id(&shelf.payments, open)
     }
 
@@ -336,7 +366,12 @@ impl Generator {
         let decimals = payment.map_or(2, |payment| shelf.decimals(payment.currency));
         let returned = self.random.chance(40);
         let aim = payment.map(|payment| payment.fees).filter(|fees| returned && *fees > 0).unwrap_or(30);
-        Operation::PostPaymentFee(PostPaymentFee { id, amount: self.amount(Some(aim), decimals), returned, details: self.details() })
+        Operation::PostPaymentFee(PostPaymentFee {
+            id,
+            amount: self.amount(Some(aim), decimals),
+            returned,
+            details: self.details(),
+        })
     }
 
     fn create_refund(&mut self, shelf: &Shelf) -> Operation {
@@ -358,7 +393,15 @@ impl Generator {
         }
         let settle = if self.random.chance(50) { SettleMode::Automatic } else { SettleMode::Manual };
         let reason = "requested_by_customer".to_owned();
-        Operation::CreateRefund(CreateRefund { id: self.new_id(), payment: id, amount, settle, reason, from, details: self.details() })
+        Operation::CreateRefund(CreateRefund {
+            id: self.new_id(),
+            payment: id,
+            amount,
+            settle,
+            reason,
+            from,
+            details: self.details(),
+        })
     }
 
     fn refund_parts(&mut self, shelf: &Shelf, payment: &Payment) -> Vec<WrittenRefundPart> {

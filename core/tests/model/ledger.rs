@@ -120,7 +120,8 @@ impl Shelf {
     }
 
     pub(crate) fn account_by_role(&self, role: &str) -> Option<&Account> {
-        let plays = |account: &&Account| !account.closed && account.role.as_ref().is_some_and(|own| own.as_str() == role);
+        let plays =
+            |account: &&Account| !account.closed && account.role.as_ref().is_some_and(|own| own.as_str() == role);
         self.accounts.iter().find(plays)
     }
 
@@ -158,7 +159,13 @@ impl Shelf {
     }
 
     /// What stands in an item on its account's normal side.
-    pub(crate) fn item_balance(&self, account: AccountId, party: &Party, item: &DocumentId, currency: CurrencyId) -> i128 {
+    pub(crate) fn item_balance(
+        &self,
+        account: AccountId,
+        party: &Party,
+        item: &DocumentId,
+        currency: CurrencyId,
+    ) -> i128 {
         let money = self.item(&(account, Some(party.clone()), Item::from(item), currency));
         on(self.account(account).normal_side(), money)
     }
@@ -241,7 +248,11 @@ impl Shelf {
         let mut fresh = Self::new(self.book.clone(), self.accounts.clone());
         for posted in &self.entries {
             for line in &posted.entry.lines {
-                fresh.post_line(&row_of(line), posted.entry.effective_date, PostingRef { position: posted.position, line: 0 });
+                fresh.post_line(
+                    &row_of(line),
+                    posted.entry.effective_date,
+                    PostingRef { position: posted.position, line: 0 },
+                );
             }
         }
         let nonzero = |map: &BTreeMap<ItemAt, Money>| -> BTreeMap<ItemAt, Money> {

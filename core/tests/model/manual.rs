@@ -47,7 +47,11 @@ pub(crate) fn open_book(model: &mut Model, operation: &OpenBook, position: Posit
     Ok(Effects { entries: vec![], snapshots })
 }
 
-pub(crate) fn register_currency(shelf: &Shelf, moment: &Moment, operation: &RegisterCurrency) -> Result<Wish, Rejection> {
+pub(crate) fn register_currency(
+    shelf: &Shelf,
+    moment: &Moment,
+    operation: &RegisterCurrency,
+) -> Result<Wish, Rejection> {
     if let Some(known) = shelf.currency(&operation.code) {
         let what = Existing::Currency(operation.code.clone());
         return refuse(Reason::AlreadyExists { what, decided_at: known.decided }, Field::Id);
@@ -173,7 +177,12 @@ pub(crate) fn exact(currency: &Currency, amount: WrittenAmount, field: Field) ->
 }
 
 /// Whether an account takes a line with this party and item.
-pub(crate) fn shape(account: &Account, party: Option<&Party>, item: Option<&Item>, field: Field) -> Result<(), Rejection> {
+pub(crate) fn shape(
+    account: &Account,
+    party: Option<&Party>,
+    item: Option<&Item>,
+    field: Field,
+) -> Result<(), Rejection> {
     let code = account.code.clone();
     match (account.party.is_some(), party.is_some()) {
         (true, false) => return refuse(Reason::PartyRequired { account: code }, field),

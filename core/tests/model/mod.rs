@@ -9,6 +9,7 @@ mod chart;
 pub(crate) mod compare;
 pub(crate) mod coverage;
 pub(crate) mod decide;
+pub(crate) mod edges;
 pub(crate) mod generate;
 mod generate_operations;
 mod holds;

@@ -35,12 +35,12 @@ fn source_end(shelf: &Shelf, payment: &Payment) -> Endpoint {
     let item = Item::from(&payment.id);
     let takes_items = |account| shelf.account(account).items != ItemRule::None;
     match &payment.source {
-        Source::Processor { account, processor } => Endpoint {
-            account: *account,
-            party: Some(processor.clone()),
-            item: takes_items(*account).then_some(item),
-        },
-        Source::Account(account) => Endpoint { account: *account, party: None, item: takes_items(*account).then_some(item) },
+        Source::Processor { account, processor } => {
+            Endpoint { account: *account, party: Some(processor.clone()), item: takes_items(*account).then_some(item) }
+        }
+        Source::Account(account) => {
+            Endpoint { account: *account, party: None, item: takes_items(*account).then_some(item) }
+        }
     }
 }
 
@@ -113,7 +113,8 @@ impl<'a> Work<'a> {
     }
 
     fn draft(&mut self, rule: Rule, details: &Details<'_>, rows: Vec<(Row, Field)>) -> Result<(), Rejection> {
-        let number = partita_core::id::EntryNumber(self.shelf.next_entry().0 + u64::try_from(self.drafts.len()).unwrap());
+        let number =
+            partita_core::id::EntryNumber(self.shelf.next_entry().0 + u64::try_from(self.drafts.len()).unwrap());
         gather(&mut self.payment.entries, number)?;
         self.drafts.push(Draft {
             rule,
@@ -156,7 +157,9 @@ impl<'a> Work<'a> {
         let mut rows = vec![(source_row(self.shelf, &self.payment, Side::Debit, amount), Field::Source)];
         let mut left = amount;
         let mut settled: Vec<DocumentId> = vec![];
-        for ((index, (id, asked)), charge) in (0..).zip(asked).map(|(index, pair)| ((index, pair), &self.shelf.charges[&pair.0])) {
+        for ((index, (id, asked)), charge) in
+            (0..).zip(asked).map(|(index, pair)| ((index, pair), &self.shelf.charges[&pair.0]))
+        {
             let earlier: i128 = rows.iter().filter(|(row, _)| is_item(row, charge)).map(|(row, _)| row.amount).sum();
             let part = (*asked).min(open_amount(self.shelf, charge) - earlier).min(left);
             if part > 0 {
@@ -176,15 +179,15 @@ impl<'a> Work<'a> {
         self.draft(Rule::PaymentCapture, details, rows)?;
         self.note_on_charges(&settled)?;
         if let Some(fee) = fee {
-            self.charge_fee(fee, false, details, Field::Fee)?;
+            self.charge_fee(fee, false, details)?;
         }
         Ok(())
     }
 
-    fn charge_fee(&mut self, amount: i128, returned: bool, details: &Details<'_>, field: Field) -> Result<(), Rejection> {
+    fn charge_fee(&mut self, amount: i128, returned: bool, details: &Details<'_>) -> Result<(), Rejection> {
         let fees = by_role(self.shelf, "processing_fees", Field::Role)?;
         let (fees_side, source_side) = if returned { (Side::Credit, Side::Debit) } else { (Side::Debit, Side::Credit) };
-        let fees_row = (row(fees, (None, None), fees_side, amount, self.payment.currency), field);
+        let fees_row = (row(fees, (None, None), fees_side, amount, self.payment.currency), Field::Role);
         let source = (source_row(self.shelf, &self.payment, source_side, amount), Field::Source);
         let rows = vec![fees_row, source];
         self.payment.fees += if returned { -amount } else { amount };
@@ -234,7 +237,12 @@ fn check_charges(
     Ok(())
 }
 
-fn exact_fee(shelf: &Shelf, currency: &Currency, fee: Option<WrittenAmount>, field: Field) -> Result<Option<i128>, Rejection> {
+fn exact_fee(
+    shelf: &Shelf,
+    currency: &Currency,
+    fee: Option<WrittenAmount>,
+    field: Field,
+) -> Result<Option<i128>, Rejection> {
     let Some(fee) = fee else { return Ok(None) };
     let account = by_role(shelf, "processing_fees", Field::Role)?;
     takes_currency(account, currency, field)?;
@@ -299,7 +307,8 @@ pub(crate) fn create(shelf: &Shelf, moment: &Moment, operation: &CreatePayment) 
     };
     let mut work = Work::new(shelf, payment, moment);
     if manual {
-        let reserve = (Reserver::Payment(operation.id.clone()), reserved(shelf, &work.payment), [Field::Source, Field::Amount]);
+        let reserve =
+            (Reserver::Payment(operation.id.clone()), reserved(shelf, &work.payment), [Field::Source, Field::Amount]);
         return Ok(work.done(Some(reserve)));
     }
     work.receive(amount, &asked, fee, &details(moment, &operation.details))?;
@@ -363,7 +372,8 @@ pub(crate) fn capture(shelf: &Shelf, moment: &Moment, operation: &CapturePayment
     let all = work.payment.pending == 0;
     work.payment.state = if all { PaymentState::Captured } else { PaymentState::PartiallyCaptured };
     work.receive(amount, &asked, fee, &details(moment, &operation.details))?;
-    let reserve = (Reserver::Payment(operation.id.clone()), reserved(shelf, &work.payment), [Field::Source, Field::Amount]);
+    let reserve =
+        (Reserver::Payment(operation.id.clone()), reserved(shelf, &work.payment), [Field::Source, Field::Amount]);
     Ok(work.done(Some(reserve)))
 }
 
@@ -460,6 +470,6 @@ pub(crate) fn fee(shelf: &Shelf, moment: &Moment, operation: &PostPaymentFee) ->
         return refuse(Reason::OverApplication { available: payment.fees, decimals: currency.decimals }, Field::Amount);
     }
     let mut work = Work::new(shelf, payment, moment);
-    work.charge_fee(amount, operation.returned, &details(moment, &operation.details), Field::Amount)?;
+    work.charge_fee(amount, operation.returned, &details(moment, &operation.details))?;
     Ok(work.done(None))
 }

@@ -14,13 +14,18 @@ use super::ledger::{Row, Shelf};
 use super::manual::{by_role, known_currency, mirrored, playing, still_open};
 use super::payments::{source_row, unapplied};
 
-/// Where a refund's money comes from, with the field that asked for it.
+/// Where a refund's money comes from.
 struct Parts {
     unapplied: i128,
-    charges: Vec<(DocumentId, i128, Field)>,
+    charges: Vec<(DocumentId, i128)>,
 }
 
-fn exact(shelf: &Shelf, payment: &Payment, written: partita_core::money::WrittenAmount, field: Field) -> Result<i128, Rejection> {
+fn exact(
+    shelf: &Shelf,
+    payment: &Payment,
+    written: partita_core::money::WrittenAmount,
+    field: Field,
+) -> Result<i128, Rejection> {
     let decimals = shelf.decimals(payment.currency);
     match minor_units(written, decimals) {
         Some(minor) => Ok(minor),
@@ -39,7 +44,7 @@ fn chosen(shelf: &Shelf, payment: &Payment, amount: i128) -> Parts {
         let available = (application.amount - application.refunded).min(charge.amount.minor() - charge.credited);
         let part = left.min(available);
         if part > 0 {
-            charges.push((application.charge.clone(), part, Field::Whole));
+            charges.push((application.charge.clone(), part));
             left -= part;
         }
     }
@@ -67,11 +72,10 @@ fn named(shelf: &Shelf, payment: &Payment, from: &[WrittenRefundPart]) -> Result
         }
     }
     let mut parts = Parts { unapplied: 0, charges: vec![] };
-    for ((index, part), amount) in (0..).zip(from).zip(amounts) {
-        let field = Field::From(index);
+    for (part, amount) in from.iter().zip(amounts) {
         match part {
             WrittenRefundPart::Unapplied { .. } => parts.unapplied += amount,
-            WrittenRefundPart::Charge { charge, .. } => parts.charges.push((charge.clone(), amount, field)),
+            WrittenRefundPart::Charge { charge, .. } => parts.charges.push((charge.clone(), amount)),
         }
     }
     Ok(parts)
@@ -160,9 +164,9 @@ pub(crate) fn create(shelf: &Shelf, moment: &Moment, operation: &CreateRefund) -
         let cash = row(shelf.account(payment.unapplied), own, Side::Debit, parts.unapplied, payment.currency);
         rows.push((cash, Field::Whole));
     }
-    for (id, part, field) in &parts.charges {
+    for (id, part) in &parts.charges {
         let mut charge = shelf.charges[id].clone();
-        credit_part(shelf, &mut charge, *part, *field, &mut rows, &mut refund)?;
+        credit_part(shelf, &mut charge, *part, &mut rows, &mut refund)?;
         let applied = payment.applications.iter_mut().find(|application| application.charge == *id);
         applied.expect("checked above").refunded += part;
         charges.push(charge);
@@ -191,7 +195,12 @@ pub(crate) fn create(shelf: &Shelf, moment: &Moment, operation: &CreateRefund) -
     wish(moment, draft, (refund, payment, charges), number)
 }
 
-fn cash_rows(shelf: &Shelf, payment: &Payment, refund: &Refund, fields: [Field; 2]) -> Result<Vec<(Row, Field)>, Rejection> {
+fn cash_rows(
+    shelf: &Shelf,
+    payment: &Payment,
+    refund: &Refund,
+    fields: [Field; 2],
+) -> Result<Vec<(Row, Field)>, Rejection> {
     let amount = refund.amount.minor();
     let own = (Some(&refund.customer), Some(&refund.id));
     let source = source_row(shelf, payment, Side::Credit, amount);
@@ -205,7 +214,6 @@ fn credit_part(
     shelf: &Shelf,
     charge: &mut Charge,
     part: i128,
-    field: Field,
     rows: &mut Vec<(Row, Field)>,
     refund: &mut Refund,
 ) -> Result<(), Rejection> {
@@ -240,7 +248,7 @@ fn credit_part(
         let balance = shelf.item_balance(account, &charge.customer, &charge.id, functional);
         let from_deferred = rest.min(balance).max(0);
         if from_deferred > 0 {
-            rows.push((row(shelf.account(account), own, Side::Debit, from_deferred, functional), field));
+            rows.push((row(shelf.account(account), own, Side::Debit, from_deferred, functional), Field::Amount));
             rest -= from_deferred;
         }
     }
@@ -259,7 +267,7 @@ fn credit_part(
     }
     for (jurisdiction, due) in by_jurisdiction.into_iter().filter(|(_, due)| *due != 0) {
         let account = by_role(shelf, "tax_payable", Field::Role)?;
-        rows.push((signed(row(account, (Some(&jurisdiction), None), Side::Debit, due, charge.currency)), field));
+        rows.push((signed(row(account, (Some(&jurisdiction), None), Side::Debit, due, charge.currency)), Field::Role));
     }
     charge.credited = credited;
     charge.credited_functional_net += functional_net;

@@ -50,14 +50,18 @@ fn shown(decision: &Decision) -> String {
 fn difference(found: &str, expected: &str) -> String {
     let (found, expected): (Vec<&str>, Vec<&str>) = (found.lines().collect(), expected.lines().collect());
     let first = found.iter().zip(&expected).position(|(a, b)| a != b).unwrap_or(found.len().min(expected.len()));
-    let around = |lines: &[&str]| lines[first.saturating_sub(8).min(lines.len())..(first + 6).min(lines.len())].join("\n");
+    let around =
+        |lines: &[&str]| lines[first.saturating_sub(8).min(lines.len())..(first + 6).min(lines.len())].join("\n");
     format!("--- found:\n{}\n--- expected:\n{}", around(&found), around(&expected))
 }
 
 fn compare_answers(executed: &Executed, prediction: &Prediction) -> Result<(), String> {
     let expired: Vec<&Decision> = executed.expired.iter().map(Arc::as_ref).collect();
     if !expired.iter().copied().eq(prediction.expired.iter()) {
-        return Err(format!("expiries:\n{}", difference(&format!("{expired:#?}"), &format!("{:#?}", prediction.expired))));
+        return Err(format!(
+            "expiries:\n{}",
+            difference(&format!("{expired:#?}"), &format!("{:#?}", prediction.expired))
+        ));
     }
     let (found, expected) = match (&executed.answer, &prediction.answer) {
         (Answer::Decided(found), Predicted::Decided(expected)) if **found == *expected => return Ok(()),
@@ -117,7 +121,8 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 fn replay<L: Ledger>(seed: u64, commands: &[Command]) -> Option<(usize, String)> {
     let mut run = Run::<L>::new(seed);
     for (index, command) in commands.iter().enumerate() {
-        let exists = command.book == BookId::CLUSTER || usize::try_from(command.book.0).unwrap() <= run.model.shelves.len();
+        let exists =
+            command.book == BookId::CLUSTER || usize::try_from(command.book.0).unwrap() <= run.model.shelves.len();
         if exists && let Err(message) = run.step(command) {
             return Some((index, message));
         }
@@ -173,6 +178,20 @@ pub(crate) fn run<L: Ledger>(seed: u64, length: usize, fingerprint: Fingerprinte
     }
 }
 
+/// These commands alone; panics at the first difference.
+pub(crate) fn directed<L: Ledger>(commands: &[Command]) -> Coverage {
+    let mut run = Run::<L>::new(0);
+    for command in commands {
+        if let Err(message) = run.step(command) {
+            panic!("{:?}\n{message}", command.operation);
+        }
+    }
+    if let Err(message) = run.finish() {
+        panic!("{message}");
+    }
+    run.coverage
+}
+
 /// Many runs, on two threads; panics with the shortest telling of the first failure.
 pub(crate) fn runs<L: Ledger>(seeds: std::ops::Range<u64>, length: usize, fingerprint: Fingerprinter) -> Coverage {
     let half = |parity: u64| {
@@ -201,7 +220,8 @@ fn told(seed: u64, length: usize, failure: &Failure) -> String {
     let mut text = format!("seed {seed}, {length} commands, made short to {}:\n", failure.commands.len());
     let tail = failure.commands.len().saturating_sub(12);
     for command in &failure.commands[tail..] {
-        text += &format!("book {} key {} stamp {} {:?}\n", command.book, command.key, command.stamp.0, command.operation);
+        text +=
+            &format!("book {} key {} stamp {} {:?}\n", command.book, command.key, command.stamp.0, command.operation);
     }
     text + &failure.message
 }
