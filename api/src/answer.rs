@@ -1,0 +1,467 @@
+//! From a decision to its answer: a pure function of the decision and of names that never change, so that a replay
+//! gives the same bytes as the first time.
+
+use axum::http::StatusCode;
+use partita_core::decision::{Decision, Effects, Outcome};
+use partita_core::document::Snapshot;
+use partita_core::entry::Entry;
+use partita_core::money::Formatted;
+use partita_core::operation::OperationKind;
+use partita_core::rejection::{Existing, Field, Reason, Rejection};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::app::{App, source};
+use crate::batch::{BatchJson, ResultJson};
+use crate::body::field_name;
+use crate::names::Names;
+use crate::problem::Problem;
+use crate::routes::Decided;
+use crate::routes::accounts::AccountJson;
+use crate::routes::books::BookJson;
+use crate::routes::charges::ChargeJson;
+use crate::routes::currencies::CurrencyJson;
+use crate::routes::entries::EntryJson;
+use crate::routes::holds::HoldJson;
+use crate::routes::payments::PaymentJson;
+use crate::routes::refunds::RefundJson;
+use crate::values::format_instant;
+
+/// A status and a JSON body.
+#[derive(Debug)]
+pub struct Rendered {
+    pub status: StatusCode,
+    pub body: Body,
+}
+
+/// The shapes that a decision's answer can have.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Body {
+    Entry(EntryJson),
+    Batch(BatchJson),
+    Document(DocumentJson),
+    Problem(serde_json::Map<String, Value>),
+}
+
+/// One thing of a book as a decision left it.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum DocumentJson {
+    Book(BookJson),
+    Currency(CurrencyJson),
+    Account(AccountJson),
+    Hold(HoldJson),
+    Charge(Box<ChargeJson>),
+    Payment(Box<PaymentJson>),
+    Refund(Box<RefundJson>),
+}
+
+/// The status of what was accepted: 201 where the answer shows something that did not exist before.
+fn accepted_status(operation: OperationKind) -> StatusCode {
+    match operation {
+        OperationKind::OpenBook
+        | OperationKind::RegisterCurrency
+        | OperationKind::OpenAccount
+        | OperationKind::PostEntry
+        | OperationKind::Transfer
+        | OperationKind::ReverseEntry
+        | OperationKind::PlaceHold
+        | OperationKind::CreateCharge
+        | OperationKind::CreatePayment
+        | OperationKind::CreateRefund => StatusCode::CREATED,
+        OperationKind::CloseAccount
+        | OperationKind::PostEntries
+        | OperationKind::Transfers
+        | OperationKind::CaptureHold
+        | OperationKind::VoidHold
+        | OperationKind::VoidCharge
+        | OperationKind::CapturePayment
+        | OperationKind::VoidPayment
+        | OperationKind::ApplyPayment
+        | OperationKind::UnapplyPayment
+        | OperationKind::PostPaymentFee
+        | OperationKind::SettleRefund
+        | OperationKind::FailRefund
+        | OperationKind::ExpireHold
+        | OperationKind::ExpirePayment => StatusCode::OK,
+    }
+}
+
+/// The operation's name as `keys` and the feed show it.
+#[must_use]
+pub fn operation_name(operation: OperationKind) -> &'static str {
+    match operation {
+        OperationKind::OpenBook => "open_book",
+        OperationKind::RegisterCurrency => "register_currency",
+        OperationKind::OpenAccount => "open_account",
+        OperationKind::CloseAccount => "close_account",
+        OperationKind::PostEntry => "post_entry",
+        OperationKind::PostEntries => "post_entries",
+        OperationKind::Transfer => "transfer",
+        OperationKind::Transfers => "transfers",
+        OperationKind::ReverseEntry => "reverse_entry",
+        OperationKind::PlaceHold => "place_hold",
+        OperationKind::CaptureHold => "capture_hold",
+        OperationKind::VoidHold => "void_hold",
+        OperationKind::CreateCharge => "create_charge",
+        OperationKind::VoidCharge => "void_charge",
+        OperationKind::CreatePayment => "create_payment",
+        OperationKind::CapturePayment => "capture_payment",
+        OperationKind::VoidPayment => "void_payment",
+        OperationKind::ApplyPayment => "apply_payment",
+        OperationKind::UnapplyPayment => "unapply_payment",
+        OperationKind::PostPaymentFee => "post_payment_fee",
+        OperationKind::CreateRefund => "create_refund",
+        OperationKind::SettleRefund => "settle_refund",
+        OperationKind::FailRefund => "fail_refund",
+        OperationKind::ExpireHold => "expire_hold",
+        OperationKind::ExpirePayment => "expire_payment",
+    }
+}
+
+/// The answer to the request that `decision` decided.
+pub fn render(app: &App, decision: &Decision) -> Rendered {
+    match &decision.outcome {
+        Outcome::Accepted(effects) => {
+            Rendered { status: accepted_status(decision.operation), body: accepted(app, decision, effects) }
+        }
+        Outcome::Refused(rejection) => {
+            let problem = refused(app, decision, rejection);
+            Rendered { status: problem.status(), body: Body::Problem(problem.body()) }
+        }
+    }
+}
+
+fn accepted(app: &App, decision: &Decision, effects: &Effects) -> Body {
+    match decision.operation {
+        OperationKind::PostEntry | OperationKind::Transfer | OperationKind::ReverseEntry => {
+            let names = app.names(decision.book);
+            let entry = effects.entries.first().expect("the operation posted one entry");
+            Body::Entry(EntryJson::of(entry, &names, source(decision), None))
+        }
+        OperationKind::PostEntries | OperationKind::Transfers => {
+            let names = app.names(decision.book);
+            let posted = |entry| posted(entry, &names, decision);
+            Body::Batch(BatchJson {
+                position: Some(decision.position.0),
+                recorded_at: Some(format_instant(decision.recorded_at)),
+                results: effects.entries.iter().map(posted).collect(),
+            })
+        }
+        OperationKind::OpenBook
+        | OperationKind::RegisterCurrency
+        | OperationKind::OpenAccount
+        | OperationKind::CloseAccount
+        | OperationKind::PlaceHold
+        | OperationKind::CaptureHold
+        | OperationKind::VoidHold
+        | OperationKind::CreateCharge
+        | OperationKind::VoidCharge
+        | OperationKind::CreatePayment
+        | OperationKind::CapturePayment
+        | OperationKind::VoidPayment
+        | OperationKind::ApplyPayment
+        | OperationKind::UnapplyPayment
+        | OperationKind::PostPaymentFee
+        | OperationKind::CreateRefund
+        | OperationKind::SettleRefund
+        | OperationKind::FailRefund
+        | OperationKind::ExpireHold
+        | OperationKind::ExpirePayment => {
+            let snapshot = effects.snapshots.first().expect("the operation is about a document");
+            Body::Document(document(app, decision, snapshot))
+        }
+    }
+}
+
+/// A snapshot as its decision left it.
+pub(crate) fn document(app: &App, decision: &Decision, snapshot: &Snapshot) -> DocumentJson {
+    let decided = Decided { position: decision.position, recorded_at: decision.recorded_at };
+    let book = match snapshot {
+        Snapshot::Book(book) => book.id,
+        Snapshot::Hold(_)
+        | Snapshot::Charge { .. }
+        | Snapshot::Payment { .. }
+        | Snapshot::Refund(_)
+        | Snapshot::Currency(_)
+        | Snapshot::Account(_) => decision.book,
+    };
+    // A book's own chart belongs to the decision that opened it, which is the cluster's.
+    let names = app.directory().book(book);
+    let names = names.unwrap_or_else(|| app.names(opened_book(decision)));
+    match snapshot {
+        Snapshot::Book(book) => DocumentJson::Book(BookJson::of(book, &names, decided)),
+        Snapshot::Currency(currency) => DocumentJson::Currency(CurrencyJson::of(currency)),
+        Snapshot::Account(account) => DocumentJson::Account(AccountJson::of(account, &names, decided)),
+        Snapshot::Hold(hold) => DocumentJson::Hold(HoldJson::of(hold, &names, decided)),
+        Snapshot::Charge { charge, open } => {
+            DocumentJson::Charge(Box::new(ChargeJson::of(charge, *open, &names, decided)))
+        }
+        Snapshot::Payment { payment, unapplied } => {
+            DocumentJson::Payment(Box::new(PaymentJson::of(payment, *unapplied, &names, decided)))
+        }
+        Snapshot::Refund(refund) => DocumentJson::Refund(Box::new(RefundJson::of(refund, &names, decided))),
+    }
+}
+
+/// The book that a decision of the cluster's scope opened.
+fn opened_book(decision: &Decision) -> partita_core::id::BookId {
+    let Outcome::Accepted(effects) = &decision.outcome else { return decision.book };
+    let opened = effects.snapshots.iter().find_map(|snapshot| match snapshot {
+        Snapshot::Book(book) => Some(book.id),
+        Snapshot::Hold(_)
+        | Snapshot::Charge { .. }
+        | Snapshot::Payment { .. }
+        | Snapshot::Refund(_)
+        | Snapshot::Currency(_)
+        | Snapshot::Account(_) => None,
+    });
+    opened.unwrap_or(decision.book)
+}
+
+fn posted(entry: &Entry, names: &Names, decision: &Decision) -> ResultJson {
+    let balance = |line: &partita_core::entry::Line| {
+        names.money(line.balance_after(names.normal_side(line.account)), line.currency)
+    };
+    ResultJson {
+        status: "posted",
+        number: Some(entry.number.0),
+        position: Some(decision.position.0),
+        balances: Some(entry.lines.iter().map(balance).collect()),
+        ..ResultJson::default()
+    }
+}
+
+/// What became of a batch's item.
+pub(crate) fn result(app: &App, decision: &Decision, replayed: bool) -> ResultJson {
+    match &decision.outcome {
+        Outcome::Accepted(effects) => {
+            let names = app.names(decision.book);
+            let entry = effects.entries.first().expect("the operation posted one entry");
+            if replayed {
+                let (number, position) = (Some(entry.number.0), Some(decision.position.0));
+                return ResultJson { status: "replayed", number, position, ..ResultJson::default() };
+            }
+            posted(entry, &names, decision)
+        }
+        Outcome::Refused(rejection) => {
+            let problem = refused(app, decision, rejection);
+            let mut fields = problem.fields().clone();
+            fields.remove("position");
+            fields.remove("recorded_at");
+            ResultJson {
+                status: if replayed { "replayed" } else { "rejected" },
+                position: Some(decision.position.0),
+                code: Some(problem.code()),
+                fields,
+                ..ResultJson::default()
+            }
+        }
+    }
+}
+
+/// The problem that a refusal is to its caller.
+pub(crate) fn refused(app: &App, decision: &Decision, rejection: &Rejection) -> Problem {
+    let Rejection { reason, field, index } = rejection;
+    let pointer = pointer(decision.operation, *field, *index, reason);
+    let detail = match &pointer {
+        Some(pointer) => format!("{}: {reason}", field_name(pointer)),
+        None => reason.to_string(),
+    };
+    let status = match reason {
+        Reason::AlreadyExists { .. } | Reason::AlreadyReversed { .. } => StatusCode::CONFLICT,
+        Reason::NotReversible
+        | Reason::UnknownDocument
+        | Reason::ChargeNotOpen
+        | Reason::PaymentNotOpen
+        | Reason::HoldNotOpen
+        | Reason::UnknownAccount { .. }
+        | Reason::AccountClosed { .. }
+        | Reason::AccountNotEmpty { .. }
+        | Reason::RoleMissing { .. }
+        | Reason::UnknownCurrency { .. }
+        | Reason::CurrencyNotAllowed { .. }
+        | Reason::TooManyDecimals { .. }
+        | Reason::PartyRequired { .. }
+        | Reason::PartyNotAllowed { .. }
+        | Reason::ItemRequired { .. }
+        | Reason::ItemNotAllowed { .. }
+        | Reason::CustomerMismatch
+        | Reason::CurrencyMismatch
+        | Reason::RateRequired
+        | Reason::OverCapture { .. }
+        | Reason::OverApplication { .. }
+        | Reason::OverRefund { .. }
+        | Reason::Overdraft { .. }
+        | Reason::BalanceTooLarge { .. }
+        | Reason::DocumentFull => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    let mut problem = Problem::refused(status, reason.code(), title(reason).to_owned(), detail);
+    if let Some(pointer) = pointer {
+        problem = problem.at(pointer);
+    }
+    if let Some(index) = index {
+        problem = problem.with("index", *index);
+    }
+    with_fields(app, decision, reason, problem)
+        .with("position", decision.position.0)
+        .with("recorded_at", format_instant(decision.recorded_at))
+}
+
+fn with_fields(app: &App, decision: &Decision, reason: &Reason, problem: Problem) -> Problem {
+    let money = |minor: i128, decimals: u8| Formatted { minor, decimals }.to_string();
+    match reason {
+        Reason::AlreadyExists { what, decided_at } => {
+            let existing = existing(app, decision, what, *decided_at);
+            problem.with("existing", serde_json::to_value(existing).expect("a document's form is JSON"))
+        }
+        Reason::AlreadyReversed { by } => problem.with("by", by.0),
+        Reason::UnknownAccount { account }
+        | Reason::AccountClosed { account }
+        | Reason::AccountNotEmpty { account }
+        | Reason::PartyRequired { account }
+        | Reason::PartyNotAllowed { account }
+        | Reason::ItemRequired { account }
+        | Reason::ItemNotAllowed { account }
+        | Reason::BalanceTooLarge { account } => problem.with("account", account.as_str()),
+        Reason::RoleMissing { role } => problem.with("role", role.as_str()),
+        Reason::UnknownCurrency { currency } => problem.with("currency", currency.as_str()),
+        Reason::CurrencyNotAllowed { account, currency } => {
+            problem.with("account", account.as_str()).with("currency", currency.as_str())
+        }
+        Reason::TooManyDecimals { currency, decimals } => {
+            problem.with("currency", currency.as_str()).with("decimals", *decimals)
+        }
+        Reason::OverCapture { available, decimals }
+        | Reason::OverApplication { available, decimals }
+        | Reason::OverRefund { available, decimals } => problem.with("available", money(*available, *decimals)),
+        Reason::Overdraft { account, available, decimals } => {
+            problem.with("account", account.as_str()).with("available", money(*available, *decimals))
+        }
+        Reason::NotReversible
+        | Reason::UnknownDocument
+        | Reason::ChargeNotOpen
+        | Reason::PaymentNotOpen
+        | Reason::HoldNotOpen
+        | Reason::CustomerMismatch
+        | Reason::CurrencyMismatch
+        | Reason::RateRequired
+        | Reason::DocumentFull => problem,
+    }
+}
+
+/// What was there already, as the decision at `decided_at` left it.
+fn existing(app: &App, refused: &Decision, what: &Existing, decided_at: partita_core::id::Position) -> DocumentJson {
+    if let (Existing::Currency(code), 0) = (what, decided_at.0) {
+        let currency = partita_core::currency::iso_by_code(code);
+        return DocumentJson::Currency(CurrencyJson::of(&currency.expect("position 0 registered ISO 4217's")));
+    }
+    let decision = app.decision(decided_at);
+    let Outcome::Accepted(effects) = &decision.outcome else {
+        panic!("decision {decided_at} refused, yet {what:?} is said to be from there")
+    };
+    let is_it = |snapshot: &&Snapshot| match (what, snapshot) {
+        (Existing::Book(code), Snapshot::Book(book)) => book.code == *code,
+        (Existing::Currency(code), Snapshot::Currency(currency)) => currency.code == *code,
+        (Existing::Account(code), Snapshot::Account(account)) => account.code == *code,
+        (Existing::Hold(id), Snapshot::Hold(hold)) => hold.id == *id,
+        (Existing::Charge(id), Snapshot::Charge { charge, open: _ }) => charge.id == *id,
+        (Existing::Payment(id), Snapshot::Payment { payment, unapplied: _ }) => payment.id == *id,
+        (Existing::Refund(id), Snapshot::Refund(refund)) => refund.id == *id,
+        (
+            Existing::Book(_)
+            | Existing::Currency(_)
+            | Existing::Account(_)
+            | Existing::Hold(_)
+            | Existing::Charge(_)
+            | Existing::Payment(_)
+            | Existing::Refund(_),
+            _,
+        ) => false,
+    };
+    let snapshot = effects.snapshots.iter().find(is_it).unwrap_or_else(|| {
+        panic!("decision {decided_at} does not show {what:?}, which decision {} refers to", refused.position)
+    });
+    document(app, &decision, snapshot)
+}
+
+/// Where in the request the reason stands.
+fn pointer(operation: OperationKind, field: Field, index: Option<u32>, reason: &Reason) -> Option<String> {
+    let element = match (operation, index) {
+        (OperationKind::Transfers, Some(index)) => format!("/transfers/{index}"),
+        (_, Some(index)) => format!("/entries/{index}"),
+        (_, None) => String::new(),
+    };
+    let place = match field {
+        Field::Whole | Field::Role | Field::Source => return (!element.is_empty()).then_some(element),
+        // A currency and an account are called by their code.
+        Field::Id => match operation {
+            OperationKind::RegisterCurrency | OperationKind::OpenAccount => "/code".to_owned(),
+            _ => "/id".to_owned(),
+        },
+        Field::Currency => match operation {
+            OperationKind::RegisterCurrency => "/code".to_owned(),
+            _ => "/currency".to_owned(),
+        },
+        Field::FunctionalCurrency => "/functional_currency".to_owned(),
+        Field::Currencies => "/currencies".to_owned(),
+        Field::Amount => "/amount".to_owned(),
+        Field::Fee => "/fee".to_owned(),
+        Field::Rate => "/rate".to_owned(),
+        Field::Debit => "/debit".to_owned(),
+        Field::Credit => "/credit".to_owned(),
+        Field::Payment => "/payment".to_owned(),
+        Field::Line(line) => format!("/lines/{line}{}", line_part(operation, reason)),
+        Field::Tax(line, tax) => format!("/lines/{line}/tax/{tax}"),
+        Field::Apply(part) => format!("/apply/{part}"),
+        Field::From(part) => format!("/from/{part}"),
+    };
+    Some(format!("{element}{place}"))
+}
+
+/// Which member of a line.
+fn line_part(operation: OperationKind, reason: &Reason) -> &'static str {
+    let of_charge = operation == OperationKind::CreateCharge;
+    match reason {
+        Reason::UnknownAccount { .. } | Reason::AccountClosed { .. } if of_charge => "/revenue",
+        Reason::UnknownAccount { .. } | Reason::AccountClosed { .. } => "/account",
+        Reason::UnknownCurrency { .. } if !of_charge => "/currency",
+        Reason::TooManyDecimals { .. } => "/amount",
+        Reason::PartyNotAllowed { .. } if !of_charge => "/party",
+        Reason::ItemNotAllowed { .. } if !of_charge => "/item",
+        _ => "",
+    }
+}
+
+fn title(reason: &Reason) -> &'static str {
+    match reason {
+        Reason::AlreadyExists { .. } => "It exists already",
+        Reason::AlreadyReversed { .. } => "The entry is reversed already",
+        Reason::NotReversible => "The entry cannot be reversed",
+        Reason::UnknownDocument => "There is no such document",
+        Reason::ChargeNotOpen => "The charge is not open",
+        Reason::PaymentNotOpen => "The payment is not open",
+        Reason::HoldNotOpen => "The hold is not open",
+        Reason::UnknownAccount { .. } => "There is no such account",
+        Reason::AccountClosed { .. } => "The account is closed",
+        Reason::AccountNotEmpty { .. } => "The account is not empty",
+        Reason::RoleMissing { .. } => "No account has the role",
+        Reason::UnknownCurrency { .. } => "There is no such currency",
+        Reason::CurrencyNotAllowed { .. } => "The account does not take the currency",
+        Reason::TooManyDecimals { .. } => "The amount has too many decimals",
+        Reason::PartyRequired { .. } => "The account needs a party",
+        Reason::PartyNotAllowed { .. } => "The account has no parties",
+        Reason::ItemRequired { .. } => "The account needs an item",
+        Reason::ItemNotAllowed { .. } => "The account has no items",
+        Reason::CustomerMismatch => "It belongs to another customer",
+        Reason::CurrencyMismatch => "It is in another currency",
+        Reason::RateRequired => "A rate is required",
+        Reason::OverCapture { .. } => "More than what is authorised",
+        Reason::OverApplication { .. } => "More than what is open or unapplied",
+        Reason::OverRefund { .. } => "More than what can be refunded",
+        Reason::Overdraft { .. } => "The account would be overdrawn",
+        Reason::BalanceTooLarge { .. } => "The balance would be too large",
+        Reason::DocumentFull => "The document has too many entries",
+    }
+}

@@ -1,0 +1,265 @@
+//! What every route works with: the node, the names, the memory for bodies; and how a read is made fresh enough.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use partita_core::decision::{Decision, Origin, Outcome};
+use partita_core::id::{BookCode, BookId, Position};
+use partita_core::state::EntryRecord;
+use serde::Serialize;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::body::BodyBudget;
+use crate::contract::{Node, ReadError, Reader, StorageError, View};
+use crate::names::{Directory, Names};
+use crate::problem::{Code, POSITION, Problem};
+use crate::query::{Consistency, Freshness};
+use crate::routes::Decided;
+use crate::routes::entries::{EntryJson, Source};
+
+/// How long a request may take before its caller gets an honest answer instead of the one it wants.
+pub const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Shared by all requests; cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+struct Inner {
+    node: Node,
+    directory: Directory,
+    bodies: BodyBudget,
+    stopping: watch::Sender<bool>,
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("node", &self.0.node).finish_non_exhaustive()
+    }
+}
+
+impl App {
+    #[must_use]
+    pub fn new(node: Node) -> Self {
+        let directory = Directory::new(node.reader().clone());
+        let (stopping, _nobody) = watch::channel(false);
+        Self(Arc::new(Inner { node, directory, bodies: BodyBudget::default(), stopping }))
+    }
+
+    #[must_use]
+    pub fn node(&self) -> &Node {
+        &self.0.node
+    }
+
+    pub(crate) fn bodies(&self) -> &BodyBudget {
+        &self.0.bodies
+    }
+
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.0.directory
+    }
+
+    pub(crate) fn reader(&self) -> &Reader {
+        self.0.node.reader()
+    }
+
+    /// Ends the streams that would otherwise keep connections open for ever.
+    pub fn stop_streams(&self) {
+        self.0.stopping.send_replace(true);
+    }
+
+    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
+        self.0.stopping.subscribe()
+    }
+
+    pub(crate) fn deadline() -> Instant {
+        Instant::now() + REQUEST_DEADLINE
+    }
+
+    /// Reads from the state between two raft entries. What cannot be read stops the node (DESIGN, invariant 7).
+    pub(crate) fn view<T>(&self, read: impl FnOnce(&View<'_>) -> Result<T, StorageError>) -> T {
+        self.reader().read(read).unwrap_or_else(|error| stop(&error))
+    }
+
+    /// The same for reads that cannot fail.
+    pub(crate) fn look<T>(&self, read: impl FnOnce(&View<'_>) -> T) -> T {
+        self.reader().read(read)
+    }
+
+    /// # Panics
+    /// If there is no such book: ids come from decisions and tables only.
+    pub(crate) fn names(&self, book: BookId) -> Arc<Names> {
+        self.0.directory.book(book).unwrap_or_else(|| panic!("book {book} is missing"))
+    }
+
+    pub(crate) fn moments(&self) -> Moments<'_> {
+        Moments { app: self, known: HashMap::new() }
+    }
+
+    pub(crate) fn decisions(&self) -> Decisions<'_> {
+        Decisions { app: self, last: None }
+    }
+
+    /// The decision at a position that something else refers to.
+    pub(crate) fn decision(&self, position: Position) -> Decision {
+        self.view(|view| view.decision(position))
+            .unwrap_or_else(|| panic!("the journal has no decision {position}, though it is referred to"))
+    }
+
+    /// Waits until this node reflects what the caller asks for.
+    pub(crate) async fn freshen(&self, fresh: Freshness, deadline: Instant) -> Result<(), Problem> {
+        match fresh.consistency {
+            Consistency::Linearizable => self.node().barrier(deadline).await.map_err(read_problem)?,
+            Consistency::Local => self.node().wait_recovered(deadline).await.map_err(read_problem)?,
+        }
+        if let Some(position) = fresh.min_position {
+            self.node().wait_position(position, deadline).await.map_err(read_problem)?;
+        }
+        Ok(())
+    }
+
+    /// Answers a read with what `find` finds, on a thread for blocking work.
+    pub(crate) async fn read<T: Serialize>(
+        &self,
+        fresh: Freshness,
+        find: impl FnOnce(&Self) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<Response, Problem> {
+        self.respond(fresh, move |app| Ok(json(StatusCode::OK, &find(app)?))).await
+    }
+
+    /// The same within one book.
+    pub(crate) async fn read_book<T: Serialize>(
+        &self,
+        fresh: Freshness,
+        code: BookCode,
+        find: impl FnOnce(&Self, &Arc<Names>) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<Response, Problem> {
+        self.read(fresh, move |app| {
+            let names = app.directory().find(&code).ok_or_else(|| unknown_book(&code))?;
+            find(app, &names)
+        })
+        .await
+    }
+
+    /// Runs `answer` when the state is fresh enough; the answer says which position it reflects at least.
+    pub(crate) async fn respond(
+        &self,
+        fresh: Freshness,
+        answer: impl FnOnce(&Self) -> Result<Response, Problem> + Send + 'static,
+    ) -> Result<Response, Problem> {
+        self.freshen(fresh, Self::deadline()).await?;
+        let app = self.clone();
+        let answered = blocking(move || {
+            // Before the read: what is read is at least as new.
+            let position = app.reader().position();
+            let response = answer(&app).unwrap_or_else(IntoResponse::into_response);
+            with_position(response, position)
+        });
+        Ok(answered.await)
+    }
+}
+
+/// Runs on a thread for blocking work; a panic there is a panic here.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
+pub(crate) fn unknown_book(code: &BookCode) -> Problem {
+    Problem::not_found(format!("there is no book {code}"))
+}
+
+pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    let body = serde_json::to_vec(body).expect("our forms have texts for keys and no value that JSON lacks");
+    (status, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
+}
+
+pub(crate) fn with_position(mut response: Response, position: Position) -> Response {
+    response.headers_mut().insert(POSITION, HeaderValue::from(position.0));
+    response
+}
+
+pub(crate) fn read_problem(error: ReadError) -> Problem {
+    match error {
+        ReadError::NoLeader => Problem::new(Code::NoLeader, "no leader is known; nothing was read"),
+        ReadError::TimedOut => Problem::new(Code::NoLeader, "the leader did not confirm the read in time"),
+        ReadError::ShuttingDown => Problem::new(Code::ShuttingDown, "this node is shutting down"),
+        ReadError::PositionNotReached { wanted, reached } => {
+            let detail = format!("min_position: {wanted} was not reached in time; this node is at {reached}");
+            Problem::new(Code::PositionNotReached, detail).with("reached", reached.0)
+        }
+    }
+}
+
+/// Stored state that cannot be read: nothing is answered from it any more.
+pub(crate) fn stop(error: &StorageError) -> ! {
+    tracing::error!(error = %chain(error), "the stored state cannot be read: the node stops");
+    std::process::abort()
+}
+
+/// An error and what caused it, on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+/// When decisions were recorded, each looked up once a request.
+#[derive(Debug)]
+pub(crate) struct Moments<'a> {
+    app: &'a App,
+    known: HashMap<Position, Decided>,
+}
+
+impl Moments<'_> {
+    pub(crate) fn of(&mut self, position: Position) -> Decided {
+        *self.known.entry(position).or_insert_with(|| {
+            let recorded_at = self.app.decision(position).recorded_at;
+            Decided { position, recorded_at }
+        })
+    }
+}
+
+/// Decisions read for their entries; neighbours often share one.
+#[derive(Debug)]
+pub(crate) struct Decisions<'a> {
+    app: &'a App,
+    last: Option<Decision>,
+}
+
+impl Decisions<'_> {
+    /// The entry that `record` points to.
+    pub(crate) fn entry(&mut self, names: &Names, record: EntryRecord) -> EntryJson {
+        if self.last.as_ref().is_none_or(|last| last.position != record.position) {
+            self.last = Some(self.app.decision(record.position));
+        }
+        let decision = self.last.as_ref().expect("read just now");
+        let Outcome::Accepted(effects) = &decision.outcome else {
+            panic!("decision {} refused, yet an entry record points to it", decision.position)
+        };
+        let index = usize::try_from(record.index).expect("an entry's index fits");
+        let entry = effects.entries.get(index).unwrap_or_else(|| {
+            panic!("decision {} has no entry {index}, yet an entry record points to it", decision.position)
+        });
+        EntryJson::of(entry, names, source(decision), record.reversed_by)
+    }
+}
+
+/// Whose request a decision answered.
+pub(crate) fn source(decision: &Decision) -> Source<'_> {
+    let decided = Decided { position: decision.position, recorded_at: decision.recorded_at };
+    match &decision.origin {
+        Origin::Request { key, fingerprint: _, actor } => {
+            Source { decided, key: Some(key.as_str()), actor: Some(actor.as_str()) }
+        }
+        Origin::Internal => Source { decided, key: None, actor: None },
+    }
+}

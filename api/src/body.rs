@@ -1,0 +1,219 @@
+//! Request bodies: how much is read and for how long, and how JSON becomes a form, with a pointer to what is wrong.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, header};
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
+use serde::de::DeserializeOwned;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::app::App;
+use crate::problem::{Code, Problem};
+use crate::values::FAULT_MARK;
+
+/// The most bytes of a request's body (API.md).
+pub const MAX_BODY: usize = 16 << 20;
+/// How long a caller may take to send a body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(20);
+/// Bodies above this are parsed on a thread for blocking work, so that they hold up nobody else's request.
+const LARGE_BODY: usize = 128 << 10;
+/// What all bodies together may take in memory at one time, counted in blocks of 4 KiB: 256 MiB.
+const BODY_BLOCKS: u32 = 65_536;
+const BLOCK: usize = 4_096;
+
+/// Bounds what the bodies of all requests take together.
+#[derive(Clone, Debug)]
+pub struct BodyBudget(Arc<Semaphore>);
+
+impl Default for BodyBudget {
+    fn default() -> Self {
+        let blocks = usize::try_from(BODY_BLOCKS).expect("65,536 fits");
+        Self(Arc::new(Semaphore::new(blocks)))
+    }
+}
+
+impl BodyBudget {
+    fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
+        let blocks = u32::try_from(bytes.div_ceil(BLOCK).max(1)).expect("a body has at most 16 MiB");
+        Arc::clone(&self.0)
+            .try_acquire_many_owned(blocks)
+            .map_err(|_full| Problem::new(Code::Overloaded, "the bodies of other requests fill the memory set aside for them"))
+    }
+}
+
+/// A JSON body that was read in full.
+#[derive(Debug)]
+pub struct JsonBody {
+    bytes: Bytes,
+    _room: OwnedSemaphorePermit,
+}
+
+impl FromRequest<App> for JsonBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        check_content_type(request.headers())?;
+        let announced = announced_length(request.headers())?;
+        let room = app.bodies().take(announced.unwrap_or(MAX_BODY))?;
+        let bytes = tokio::time::timeout(BODY_TIMEOUT, read(request.into_body(), announced.unwrap_or(0)))
+            .await
+            .map_err(|_elapsed| {
+                let seconds = BODY_TIMEOUT.as_secs();
+                Problem::new(Code::RequestTimeout, format!("the body did not come within {seconds} seconds"))
+            })??;
+        Ok(Self { bytes, _room: room })
+    }
+}
+
+fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let essence = content_type.split(';').next().unwrap_or("").trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(Problem::new(Code::UnsupportedMediaType, "the header Content-Type must be application/json"))
+}
+
+fn too_large() -> Problem {
+    Problem::new(Code::TooLarge, format!("a body has at most {MAX_BODY} bytes (16 MiB)")).with("limit", MAX_BODY)
+}
+
+fn announced_length(headers: &HeaderMap) -> Result<Option<usize>, Problem> {
+    let Some(value) = headers.get(header::CONTENT_LENGTH) else { return Ok(None) };
+    let length: u64 = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| Problem::malformed("the header Content-Length must be a number"))?;
+    match usize::try_from(length) {
+        Ok(length) if length <= MAX_BODY => Ok(Some(length)),
+        Ok(_) | Err(_) => Err(too_large()),
+    }
+}
+
+async fn read(body: Body, expected: usize) -> Result<Bytes, Problem> {
+    let mut all = BytesMut::with_capacity(expected);
+    let mut chunks = body.into_data_stream();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_error| Problem::malformed("the body broke off"))?;
+        if all.len() + chunk.len() > MAX_BODY {
+            return Err(too_large());
+        }
+        all.extend_from_slice(&chunk);
+    }
+    Ok(all.freeze())
+}
+
+impl JsonBody {
+    /// Reads the form and turns it into what `convert` makes of it.
+    pub async fn read<Form, T>(
+        self,
+        convert: impl FnOnce(Form) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem>
+    where
+        Form: DeserializeOwned + Send + 'static,
+        T: Send + 'static,
+    {
+        if self.bytes.len() <= LARGE_BODY {
+            return convert(parse(&self.bytes)?);
+        }
+        tokio::task::spawn_blocking(move || convert(parse(&self.bytes)?))
+            .await
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    }
+}
+
+/// Reads a form; what is wrong is looked for a second time with its path, so that what is right costs nothing more.
+pub fn parse<Form: DeserializeOwned>(bytes: &[u8]) -> Result<Form, Problem> {
+    match serde_json::from_slice(bytes) {
+        Ok(form) => Ok(form),
+        Err(first) => {
+            let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+            let located: Result<Form, _> = serde_path_to_error::deserialize(&mut deserializer);
+            match located {
+                // Trailing bytes: only the first reading looks for them.
+                Ok(_form) => Err(explain(&first, None)),
+                Err(located) => {
+                    let pointer = pointer(located.path());
+                    Err(explain(located.inner(), Some(pointer)))
+                }
+            }
+        }
+    }
+}
+
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let mut pointer = String::new();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+            Segment::Map { key } => {
+                pointer.push('/');
+                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+            }
+            Segment::Enum { .. } | Segment::Unknown => {}
+        }
+    }
+    pointer
+}
+
+/// Makes a problem of serde's error. Our own values' faults carry their code, the rest is told apart by its text.
+fn explain(error: &serde_json::Error, pointer: Option<String>) -> Problem {
+    if !error.is_data() {
+        let at = format!("line {}, column {}", error.line(), error.column());
+        let what = if error.is_eof() { "the body ends inside the JSON" } else { "the body is not JSON" };
+        return Problem::malformed(format!("{what} ({at})"));
+    }
+    let text = error.to_string();
+    let pointer = pointer.unwrap_or_default();
+    let (code, what) = match text.strip_prefix(FAULT_MARK).and_then(|rest| rest.split_once(FAULT_MARK)) {
+        Some((code, rest)) => (fault_code(code), rest.split(FAULT_MARK).next().unwrap_or(rest).to_owned()),
+        None => {
+            let end = text.rfind(" at line ").unwrap_or(text.len());
+            let what = printable(&text[..end]);
+            (if what.starts_with("unknown field") { Code::UnknownField } else { Code::Malformed }, what)
+        }
+    };
+    let name = field_name(&pointer);
+    let detail = if code == Code::UnknownField { what } else { format!("{name}: {what}") };
+    let problem = Problem::new(code, detail);
+    if pointer.is_empty() { problem } else { problem.at(pointer) }
+}
+
+/// The only codes that values give their faults.
+fn fault_code(code: &str) -> Code {
+    match code {
+        "amount_not_positive" => Code::AmountNotPositive,
+        "amount_too_large" => Code::AmountTooLarge,
+        _ => Code::Malformed,
+    }
+}
+
+/// How a detail names the value: `lines[3].amount`.
+pub(crate) fn field_name(pointer: &str) -> String {
+    if pointer.is_empty() {
+        return "the body".to_owned();
+    }
+    let mut name = String::new();
+    for segment in pointer.split('/').skip(1) {
+        if !segment.is_empty() && segment.bytes().all(|byte| byte.is_ascii_digit()) {
+            name.push_str(&format!("[{segment}]"));
+        } else {
+            if !name.is_empty() {
+                name.push('.');
+            }
+            name.push_str(&printable(&segment.replace("~1", "/").replace("~0", "~")));
+        }
+    }
+    name
+}
+
+/// Texts of a request go back to it without their control characters and at a bounded length.
+fn printable(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control()).take(300).collect()
+}

@@ -1,0 +1,61 @@
+//! Path parameters. A name that cannot be one names nothing: it is not found.
+
+use std::collections::HashMap;
+
+use axum::extract::{FromRequestParts, Path};
+use axum::http::request::Parts;
+use partita_core::id::{AccountCode, BookCode, DocumentId, EntryNumber, IdError, Key, Party};
+
+use crate::app::App;
+use crate::problem::Problem;
+
+#[derive(Debug)]
+pub struct PathArgs(HashMap<String, String>);
+
+impl FromRequestParts<App> for PathArgs {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let Path(args) = Path::<HashMap<String, String>>::from_request_parts(parts, app)
+            .await
+            .map_err(|_error| Problem::not_found("the path cannot be read"))?;
+        Ok(Self(args))
+    }
+}
+
+impl PathArgs {
+    fn parse<T>(&self, name: &str, what: &str, parse: impl FnOnce(&str) -> Result<T, IdError>) -> Result<T, Problem> {
+        let text = self.0.get(name).map_or("", String::as_str);
+        parse(text).map_err(|error| Problem::not_found(format!("there is no such {what}: its name {error}")))
+    }
+
+    pub fn book(&self) -> Result<BookCode, Problem> {
+        self.parse("book", "book", BookCode::new)
+    }
+
+    pub fn account(&self) -> Result<AccountCode, Problem> {
+        self.parse("code", "account", AccountCode::new)
+    }
+
+    pub fn document(&self) -> Result<DocumentId, Problem> {
+        self.parse("id", "document", DocumentId::new)
+    }
+
+    pub fn party(&self) -> Result<Party, Problem> {
+        self.parse("party", "party", Party::new)
+    }
+
+    pub fn key(&self) -> Result<Key, Problem> {
+        self.parse("key", "idempotency key", Key::new)
+    }
+
+    pub fn entry(&self) -> Result<EntryNumber, Problem> {
+        let text = self.0.get("number").map_or("", String::as_str);
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+        text.parse()
+            .ok()
+            .filter(|_number| digits)
+            .map(EntryNumber)
+            .ok_or_else(|| Problem::not_found("there is no such entry: its number must be a whole number above zero"))
+    }
+}

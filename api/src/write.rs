@@ -1,0 +1,275 @@
+//! The way of a write: key, book, stamp, proposal, answer.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use partita_core::decision::{Answer, Command, Decision};
+use partita_core::id::{Actor, BookCode, BookId, Key, Position};
+use partita_core::operation::Operation;
+use partita_core::time::{Date, Timestamp};
+use partita_storage::codec;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::answer::{self, Rendered};
+use crate::app::{App, blocking, json, read_problem, unknown_book, with_position};
+use crate::batch::{Batch, BatchJson, ResultJson};
+use crate::body::JsonBody;
+use crate::contract::SubmitError;
+use crate::names::Names;
+use crate::problem::{Code, Problem};
+use crate::routes::charges::check_rate;
+
+const KEY_HEADER: &str = "idempotency-key";
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+/// Who posts, until callers authenticate.
+const ANONYMOUS: &str = "anonymous";
+
+/// The header of every single write.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "documents the header that IdempotencyKey is read from")]
+pub struct IdempotencyHeader {
+    /// 1 to 255 characters 0x21–0x7E, unique per book for the life of the journal. The same key with the same
+    /// content gives the first answer again, with `Idempotent-Replayed: true`.
+    #[param(rename = "Idempotency-Key", required = true, min_length = 1, max_length = 255)]
+    idempotency_key: String,
+}
+
+/// The key of a single write.
+#[derive(Clone, Debug)]
+pub struct IdempotencyKey(pub Key);
+
+impl IdempotencyKey {
+    fn find(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
+        let mut values = headers.get_all(KEY_HEADER).iter();
+        let Some(value) = values.next() else { return Ok(None) };
+        let refuse = |what: &str| Err(Problem::malformed(format!("the header Idempotency-Key {what}")));
+        if values.next().is_some() {
+            return refuse("stands there twice");
+        }
+        match Key::new(value.to_str().unwrap_or_default()) {
+            Ok(key) => Ok(Some(Self(key))),
+            Err(error) => refuse(&error.to_string()),
+        }
+    }
+}
+
+fn key_missing() -> Problem {
+    let detail = "the header Idempotency-Key is missing: without it a retry could post twice";
+    Problem::new(Code::IdempotencyKeyMissing, detail)
+}
+
+impl FromRequestParts<App> for IdempotencyKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, Problem> {
+        Self::find(&parts.headers)?.ok_or_else(key_missing)
+    }
+}
+
+impl OptionalFromRequestParts<App> for IdempotencyKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Option<Self>, Problem> {
+        Self::find(&parts.headers)
+    }
+}
+
+/// The body of an action that needs nothing said; it may be left out.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EmptyForm {}
+
+/// A form that may be left out altogether.
+#[derive(Debug)]
+pub struct MaybeForm<Form> {
+    body: Option<JsonBody>,
+    form: std::marker::PhantomData<fn() -> Form>,
+}
+
+impl<Form> FromRequest<App> for MaybeForm<Form> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let headers = request.headers();
+        let is_empty = match headers.get(header::CONTENT_LENGTH) {
+            Some(length) => length == "0",
+            // HTTP/2 needs no length: a body without one has a type.
+            None => !headers.contains_key(header::TRANSFER_ENCODING) && !headers.contains_key(header::CONTENT_TYPE),
+        };
+        let body = if is_empty { None } else { Some(JsonBody::from_request(request, app).await?) };
+        Ok(Self { body, form: std::marker::PhantomData })
+    }
+}
+
+impl<Form: DeserializeOwned + Default + Send + 'static> MaybeForm<Form> {
+    pub(crate) async fn read<T: Send + 'static>(
+        self,
+        convert: impl FnOnce(Form) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        match self.body {
+            None => convert(Form::default()),
+            Some(body) => body.read(convert).await,
+        }
+    }
+}
+
+impl App {
+    /// A write in a book.
+    pub(crate) async fn write_in(
+        &self,
+        book: BookCode,
+        key: IdempotencyKey,
+        operation: Operation,
+    ) -> Result<Response, Problem> {
+        let names = self.find_book(&book).await?;
+        check_rate(&operation, &names)?;
+        self.write(Some(&names), key, operation).await
+    }
+
+    /// A write in a book or, without one, in the cluster's own scope.
+    pub(crate) async fn write(
+        &self,
+        names: Option<&Arc<Names>>,
+        IdempotencyKey(key): IdempotencyKey,
+        operation: Operation,
+    ) -> Result<Response, Problem> {
+        let deadline = Self::deadline();
+        let command = stamp(names, key, operation, Timestamp(now().0));
+        let answers = self.submit(vec![command], deadline).await?;
+        let answer = answers.into_iter().next().expect("one answer a command");
+        let app = self.clone();
+        match answer {
+            // No table is read for it but names, which are kept: it need not leave this thread.
+            Answer::Decided(decision) => Ok(respond(&app, &decision, false)),
+            Answer::Replayed { position } => {
+                Ok(blocking(move || respond(&app, &app.decision(position), true)).await)
+            }
+            Answer::KeyReused { position } => {
+                let reused = key_reused(position).into_response();
+                Ok(with_position(reused, self.reader().position()))
+            }
+        }
+    }
+
+    /// Many writes in a book, each with its own key, or one of many entries.
+    pub(crate) async fn write_batch(
+        &self,
+        book: BookCode,
+        key: Option<IdempotencyKey>,
+        batch: Batch,
+    ) -> Result<Response, Problem> {
+        let names = self.find_book(&book).await?;
+        let items = match batch {
+            Batch::Atomic(operation) => return self.write(Some(&names), key.ok_or_else(key_missing)?, operation).await,
+            Batch::Each(items) => items,
+        };
+        let deadline = Self::deadline();
+        let book = Arc::clone(&names);
+        let commands = blocking(move || {
+            let now = now();
+            items.into_iter().map(|(key, operation)| stamp(Some(&book), key, operation, now)).collect()
+        });
+        let answers = self.submit(commands.await, deadline).await?;
+        let app = self.clone();
+        Ok(blocking(move || {
+            let position = app.reader().position();
+            let results = answers.iter().map(|answer| result(&app, answer)).collect();
+            let body = BatchJson { position: None, recorded_at: None, results };
+            with_position(json(axum::http::StatusCode::OK, &body), position)
+        })
+        .await)
+    }
+
+    /// Unknown here may still be known to the cluster: only after a barrier it is not found.
+    async fn find_book(&self, code: &BookCode) -> Result<Arc<Names>, Problem> {
+        if let Some(names) = self.directory().find(code) {
+            return Ok(names);
+        }
+        self.node().barrier(Self::deadline()).await.map_err(read_problem)?;
+        self.directory().find(code).ok_or_else(|| unknown_book(code))
+    }
+
+    async fn submit(&self, commands: Vec<Command>, deadline: Instant) -> Result<Vec<Answer>, Problem> {
+        metrics::histogram!("partita_request_commands").record(u32::try_from(commands.len()).unwrap_or(u32::MAX));
+        self.node().submit(commands, deadline).await.map_err(|error| match error {
+            SubmitError::NoLeader => Problem::new(Code::NoLeader, "no leader is known; nothing was proposed"),
+            SubmitError::Overloaded { retry_after } => {
+                let seconds = u32::try_from(retry_after.as_secs()).unwrap_or(u32::MAX).max(1);
+                Problem::new(Code::Overloaded, "too much is waiting; nothing was proposed").retry_after(seconds)
+            }
+            SubmitError::ShuttingDown => {
+                Problem::new(Code::ShuttingDown, "this node is shutting down; nothing was proposed")
+            }
+            SubmitError::OutcomeUnknown => {
+                let detail = "it is not known whether this was decided; send it again with the same key";
+                Problem::new(Code::OutcomeUnknown, detail)
+            }
+        })
+    }
+}
+
+fn now() -> Timestamp {
+    let nanoseconds = jiff::Timestamp::now().as_nanosecond();
+    Timestamp(i64::try_from(nanoseconds).expect("64 bits of nanoseconds last until 2262"))
+}
+
+/// What depends on the outside is filled in here, after the fingerprint was taken of what the caller wrote.
+fn stamp(names: Option<&Arc<Names>>, key: Key, operation: Operation, now: Timestamp) -> Command {
+    let zone = names.map_or(&jiff::tz::TimeZone::UTC, |names| names.zone());
+    let instant = jiff::Timestamp::from_nanosecond(i128::from(now.0)).expect("a clock's time is an instant");
+    let today = Date::from_civil(instant.to_zoned(zone.clone()).date()).expect("a clock's year is 1 to 9999");
+    Command {
+        book: names.map_or(BookId::CLUSTER, |names| names.book.id),
+        key,
+        fingerprint: codec::fingerprint(&operation),
+        // Set when it is proposed.
+        stamp: now,
+        today,
+        actor: Actor::new(ANONYMOUS).expect("a word is an actor"),
+        operation,
+    }
+}
+
+fn respond(app: &App, decision: &Decision, replayed: bool) -> Response {
+    let reflects = if replayed { app.reader().position() } else { decision.position };
+    let Rendered { status, body } = answer::render(app, decision);
+    let is_problem = status.is_client_error();
+    let mut response = json(status, &body);
+    let headers = response.headers_mut();
+    if is_problem {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    }
+    if replayed {
+        headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    with_position(response, reflects)
+}
+
+fn key_reused(position: Position) -> Problem {
+    let detail = format!("the idempotency key was used before, for a request with other content (position {position})");
+    Problem::new(Code::IdempotencyKeyReused, detail).with("decided_at", position.0)
+}
+
+/// What became of one item of a batch.
+fn result(app: &App, answer: &Answer) -> ResultJson {
+    match answer {
+        Answer::Decided(decision) => answer::result(app, decision, false),
+        Answer::Replayed { position } => answer::result(app, &app.decision(*position), true),
+        Answer::KeyReused { position } => {
+            let problem = key_reused(*position);
+            ResultJson {
+                status: "rejected",
+                code: Some(problem.code()),
+                fields: problem.fields().clone(),
+                ..ResultJson::default()
+            }
+        }
+    }
+}
