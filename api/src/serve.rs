@@ -1,44 +1,213 @@
 //! `partita serve`: one node with its HTTP interface, until it is told to stop.
 
+use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
+use axum::Router;
 use clap::Args;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tracing_subscriber::EnvFilter;
 
-/// Serve a ledger from a data directory (created when it does not exist).
+use crate::app::{App, chain};
+use crate::contract::{Node, NodeConfig, StartError};
+use crate::{metrics, router};
+
+/// The most connections at one time; others wait in the kernel's queue.
+const MAX_CONNECTIONS: usize = 4_096;
+/// How long a caller may take to send a request's head.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long requests under way may take to end at shutdown.
+const DRAIN: Duration = Duration::from_secs(10);
+/// The number of a node that is alone in its cluster.
+const NODE_ID: u64 = 1;
+
+/// Serve a ledger from a data directory, which is created when it does not exist.
+///
+/// Stops on SIGTERM or Ctrl-C: requests under way are answered, a checkpoint is written, the exit code is 0.
 #[derive(Clone, Debug, Args)]
 pub struct Serve {
-    /// Where the node keeps its journal, tables and raft log.
+    /// Where the node keeps its journal, tables and raft log
     #[arg(long, value_name = "DIR", default_value = "./partita-data", env = "PARTITA_DATA")]
     pub data: PathBuf,
-    /// Where the node listens for HTTP/1.1 and HTTP/2.
+    /// Where the node listens for HTTP/1.1 and HTTP/2
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7070", env = "PARTITA_LISTEN")]
     pub listen: SocketAddr,
-    /// The node's memory budget for caches and tables.
+    /// The node's memory budget: caches, tables, working set
     #[arg(long, value_name = "BYTES", default_value = "2GiB", value_parser = parse_bytes, env = "PARTITA_MEMORY")]
-    pub memory: u64,
+    pub memory: usize,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ServeError {
+    #[error("the runtime cannot start")]
+    Runtime(#[source] io::Error),
+    #[error("cannot listen on {listen}")]
+    Listen {
+        listen: SocketAddr,
+        #[source]
+        source: io::Error,
+    },
+    #[error("signals cannot be waited for")]
+    Signal(#[source] io::Error),
+    #[error("the node cannot start on {data}", data = data.display())]
+    Start {
+        data: PathBuf,
+        #[source]
+        source: StartError,
+    },
 }
 
 impl Serve {
     /// Runs until SIGTERM or SIGINT.
     #[must_use]
     pub fn run(self) -> ExitCode {
-        ExitCode::FAILURE
+        start_logs();
+        metrics::install();
+        match self.serve() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                tracing::error!(error = chain(&error), "partita does not serve");
+                if io::stderr().is_terminal() {
+                    // Said again as a last line without a time stamp; nowhere is left to report that this fails.
+                    drop(writeln!(io::stderr(), "partita: {}", chain(&error)));
+                }
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    fn serve(self) -> Result<(), ServeError> {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ServeError::Runtime)?;
+        let served = runtime.block_on(self.serve_until_told());
+        // Threads that hang must not keep the process: what matters is on disk.
+        runtime.shutdown_timeout(Duration::from_secs(2));
+        served
+    }
+
+    async fn serve_until_told(self) -> Result<(), ServeError> {
+        let stop = stop_signal()?;
+        let Self { data, listen, memory } = self;
+        let listener = bind(listen).await?;
+        let config = NodeConfig { data: data.clone(), node_id: NODE_ID, memory_bytes: memory };
+        let node = Node::start(config).await.map_err(|source| ServeError::Start { data: data.clone(), source })?;
+        let app = App::new(node);
+        let address = listener.local_addr().unwrap_or(listen);
+        tracing::info!(data = %data.display(), "serving on http://{address} (interface at /docs)");
+        accept(&app, &listener, stop).await;
+        drop(listener);
+        tracing::info!("stopping: writing a checkpoint");
+        app.node().shutdown(Instant::now() + DRAIN).await;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+async fn bind(listen: SocketAddr) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(listen).await.map_err(|source| ServeError::Listen { listen, source })
+}
+
+/// Becomes true when the process is asked to stop.
+fn stop_signal() -> Result<watch::Receiver<bool>, ServeError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signal)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signal)?;
+    let (sender, receiver) = watch::channel(false);
+    tokio::spawn(async move {
+        tokio::select! {
+            _signal = terminate.recv() => tracing::info!("SIGTERM: no more requests are taken"),
+            _signal = interrupt.recv() => tracing::info!("SIGINT: no more requests are taken"),
+        }
+        sender.send_replace(true);
+    });
+    Ok(receiver)
+}
+
+/// Takes connections until told to stop, then lets requests under way end.
+pub async fn accept(app: &App, listener: &TcpListener, mut stop: watch::Receiver<bool>) {
+    let routes = router::router(app.clone());
+    let graceful = GracefulShutdown::new();
+    let room = std::sync::Arc::new(tokio::sync::Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let permit = tokio::select! {
+            permit = std::sync::Arc::clone(&room).acquire_owned() => permit.expect("the semaphore is never closed"),
+            _told = stop.wait_for(|told| *told) => break,
+        };
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _peer)) => stream,
+                Err(error) => {
+                    // Out of file descriptors, say: those that end make room.
+                    tracing::warn!(%error, "a connection cannot be taken");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
+            _told = stop.wait_for(|told| *told) => break,
+        };
+        connect(stream, routes.clone(), &graceful, permit);
+    }
+    app.stop_streams();
+    tokio::select! {
+        () = graceful.shutdown() => {}
+        () = tokio::time::sleep(DRAIN) => tracing::warn!("some connections did not end in time"),
+    }
+}
+
+fn connect(stream: TcpStream, routes: Router, graceful: &GracefulShutdown, permit: tokio::sync::OwnedSemaphorePermit) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection without TCP_NODELAY");
+    }
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(20))
+        .max_concurrent_streams(256);
+    let connection =
+        builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(routes)).into_owned();
+    let watched = graceful.watch(connection);
+    tokio::spawn(async move {
+        let _permit = permit;
+        if let Err(error) = watched.await {
+            tracing::debug!(error = %error, "a connection ended early");
+        }
+    });
+}
+
+/// Logs go to standard error: for people on a terminal, as JSON otherwise. `RUST_LOG` says which; `info` if unset.
+fn start_logs() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_unset| EnvFilter::new("info,openraft=warn"));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    if io::stderr().is_terminal() {
+        logs.with_target(false).init();
+    } else {
+        logs.json().flatten_event(true).init();
     }
 }
 
 /// Reads `512MiB`, `2GiB` or a plain number of bytes.
-fn parse_bytes(text: &str) -> Result<u64, String> {
+fn parse_bytes(text: &str) -> Result<usize, String> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
-    let factor: u64 = match unit {
+    let factor: usize = match unit {
         "" | "B" => 1,
         "KiB" | "K" => 1 << 10,
         "MiB" | "M" => 1 << 20,
         "GiB" | "G" => 1 << 30,
         _ => return Err(format!("{unit:?} is not one of KiB, MiB, GiB")),
     };
-    let number: u64 = number.parse().map_err(|_error| "must be a number such as 512MiB".to_owned())?;
+    let number: usize = number.parse().map_err(|_error| "must be a number such as 512MiB".to_owned())?;
     number.checked_mul(factor).ok_or_else(|| "is too large".to_owned())
 }

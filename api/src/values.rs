@@ -309,9 +309,9 @@ impl PartialSchema for MetadataValue {
                     .max_length(Some(40))
                     .build(),
             ))
-            .additional_properties(Some(
-                ObjectBuilder::new().schema_type(SchemaType::Type(Type::String)).max_length(Some(500)).build(),
-            ))
+            .additional_properties(Some(utoipa::openapi::schema::AdditionalProperties::RefOr(RefOr::T(Schema::from(
+                    ObjectBuilder::new().schema_type(SchemaType::Type(Type::String)).max_length(Some(500)).build(),
+            )))))
             .into()
     }
 }

@@ -141,7 +141,7 @@ impl App {
         operation: Operation,
     ) -> Result<Response, Problem> {
         let deadline = Self::deadline();
-        let command = stamp(names, key, operation, Timestamp(now().0));
+        let command = stamp(names, key, operation, now());
         let answers = self.submit(vec![command], deadline).await?;
         let answer = answers.into_iter().next().expect("one answer a command");
         let app = self.clone();
@@ -220,11 +220,22 @@ fn now() -> Timestamp {
     Timestamp(i64::try_from(nanoseconds).expect("64 bits of nanoseconds last until 2262"))
 }
 
+fn date_of(now: Timestamp, zone: &jiff::tz::TimeZone) -> Date {
+    let instant = jiff::Timestamp::from_nanosecond(i128::from(now.0)).expect("a clock's time is an instant");
+    Date::from_civil(instant.to_zoned(zone.clone()).date()).expect("a clock's year is 1 to 9999")
+}
+
+/// Today in the book's time zone.
+pub(crate) fn today(names: &Names) -> Date {
+    date_of(now(), names.zone())
+}
+
 /// What depends on the outside is filled in here, after the fingerprint was taken of what the caller wrote.
 fn stamp(names: Option<&Arc<Names>>, key: Key, operation: Operation, now: Timestamp) -> Command {
-    let zone = names.map_or(&jiff::tz::TimeZone::UTC, |names| names.zone());
-    let instant = jiff::Timestamp::from_nanosecond(i128::from(now.0)).expect("a clock's time is an instant");
-    let today = Date::from_civil(instant.to_zoned(zone.clone()).date()).expect("a clock's year is 1 to 9999");
+    let today = match names {
+        Some(names) => date_of(now, names.zone()),
+        None => date_of(now, &jiff::tz::TimeZone::UTC),
+    };
     Command {
         book: names.map_or(BookId::CLUSTER, |names| names.book.id),
         key,

@@ -1,0 +1,66 @@
+//! Prometheus metrics: requests are counted here, batches, fsyncs and checkpoints by the consensus crate.
+
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request};
+use axum::middleware::Next;
+use axum::response::Response;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+use crate::contract::NodeStatus;
+
+static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+
+const SECONDS: &[f64] =
+    &[0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+const SIZES: &[f64] = &[1.0, 10.0, 100.0, 1_000.0, 10_000.0, 100_000.0, 1_000_000.0, 10_000_000.0];
+
+/// Starts recording, once a process.
+pub fn install() {
+    RECORDER.get_or_init(|| {
+        let builder = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)
+            .and_then(|builder| builder.set_buckets_for_metric(Matcher::Suffix("_commands".to_owned()), SIZES))
+            .and_then(|builder| builder.set_buckets_for_metric(Matcher::Suffix("_bytes".to_owned()), SIZES))
+            .expect("the buckets are not empty");
+        match builder.install_recorder() {
+            Ok(handle) => Some(handle),
+            Err(error) => {
+                tracing::warn!(%error, "metrics are not recorded");
+                None
+            }
+        }
+    });
+}
+
+/// Everything recorded so far.
+pub(crate) fn render(status: &NodeStatus) -> String {
+    metrics::gauge!("partita_queue_commands").set(float(status.queued_commands));
+    metrics::gauge!("partita_ready").set(if status.recovered && status.leader.is_some() { 1.0 } else { 0.0 });
+    match RECORDER.get() {
+        Some(Some(handle)) => {
+            handle.run_upkeep();
+            handle.render()
+        }
+        Some(None) | None => String::new(),
+    }
+}
+
+fn float(count: usize) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+/// Counts a request under its route, so that ids in paths make no series of their own.
+pub(crate) async fn count(request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
+    let method = request.method().as_str().to_owned();
+    let began = Instant::now();
+    let response = next.run(request).await;
+    let status = response.status().as_u16().to_string();
+    let labels = [("route", route.clone()), ("method", method.clone()), ("status", status)];
+    metrics::counter!("partita_http_requests_total", &labels).increment(1);
+    let elapsed = began.elapsed().as_secs_f64();
+    metrics::histogram!("partita_http_request_seconds", "route" => route, "method" => method).record(elapsed);
+    response
+}
