@@ -15,12 +15,13 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::body::BodyBudget;
-use crate::contract::{Node, ReadError, Reader, StorageError, View};
 use crate::names::{Directory, Names};
 use crate::problem::{Code, POSITION, Problem};
 use crate::query::{Consistency, Freshness};
 use crate::routes::Decided;
 use crate::routes::entries::{EntryJson, Source};
+use partita_consensus::{Node, ReadError};
+use partita_storage::state::{Reader, StorageError, View};
 
 /// How long a request may take before its caller gets an honest answer instead of the one it wants.
 pub const REQUEST_DEADLINE: Duration = Duration::from_secs(10);

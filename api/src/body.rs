@@ -39,9 +39,9 @@ impl Default for BodyBudget {
 impl BodyBudget {
     fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
         let blocks = u32::try_from(bytes.div_ceil(BLOCK).max(1)).expect("a body has at most 16 MiB");
-        Arc::clone(&self.0)
-            .try_acquire_many_owned(blocks)
-            .map_err(|_full| Problem::new(Code::Overloaded, "the bodies of other requests fill the memory set aside for them"))
+        Arc::clone(&self.0).try_acquire_many_owned(blocks).map_err(|_full| {
+            Problem::new(Code::Overloaded, "the bodies of other requests fill the memory set aside for them")
+        })
     }
 }
 

@@ -9,8 +9,8 @@ use partita_core::state::{Movement, SubaccountKey};
 use partita_core::time::Date;
 
 use crate::app::{App, REQUEST_DEADLINE};
-use crate::contract::Order;
 use crate::problem::{Code, Problem};
+use partita_storage::state::Order;
 
 /// Decisions read at one time: the applier waits while they are, so they are few.
 const CHUNK: usize = 500;
@@ -39,7 +39,8 @@ impl Patience {
         if self.0.elapsed() < REQUEST_DEADLINE {
             return Ok(());
         }
-        let detail = "too much was posted since then for one request; ask for a later known_at, or for one party's part";
+        let detail =
+            "too much was posted since then for one request; ask for a later known_at, or for one party's part";
         Err(Problem::new(Code::Overloaded, detail))
     }
 }

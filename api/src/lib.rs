@@ -3,24 +3,22 @@
 //! JSON exists only in this crate. It decides nothing that the state machine decides: what needs no state is refused
 //! here, everything else becomes a command. It knows neither RocksDB nor openraft.
 
-mod contract;
-
-pub mod problem;
-pub mod values;
-pub mod body;
-pub mod query;
-pub mod path;
-pub mod sums;
-pub mod names;
+pub mod answer;
 pub mod app;
 pub mod batch;
-pub mod write;
-pub mod answer;
+pub mod body;
 pub mod documents;
 pub mod history;
-pub mod routes;
 pub mod metrics;
+pub mod names;
+pub mod path;
+pub mod problem;
+pub mod query;
 pub mod router;
+pub mod routes;
+pub mod sums;
+pub mod values;
+pub mod write;
 
 pub mod cli;
 pub mod serve;

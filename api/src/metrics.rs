@@ -8,7 +8,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
-use crate::contract::NodeStatus;
+use partita_consensus::NodeStatus;
 
 static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 

@@ -15,7 +15,7 @@ use partita_core::id::{AccountId, BookCode, BookId, CurrencyId};
 use partita_core::money::Formatted;
 use partita_core::state::Read as _;
 
-use crate::contract::Reader;
+use partita_storage::state::Reader;
 
 /// The names of every book that was asked for.
 pub struct Directory {

@@ -16,8 +16,8 @@ use crate::app::App;
 use crate::metrics;
 use crate::problem::{Code, Problem};
 use crate::routes::{
-    accounts, balances, books, charges, currencies, entries, health, holds, journal, keys, parties, payments,
-    postings, refunds, reports, transfers,
+    accounts, balances, books, charges, currencies, entries, health, holds, journal, keys, parties, payments, postings,
+    refunds, reports, transfers,
 };
 
 #[derive(OpenApi)]
@@ -93,9 +93,8 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 pub fn router(app: App) -> Router {
     let (routes, _document) = documented().split_for_parts();
     let document = serde_json::to_string(&openapi()).expect("an OpenAPI document is JSON");
-    let served = get(move || async move {
-        ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], document)
-    });
+    let served =
+        get(move || async move { ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], document) });
     routes
         .with_state(app)
         .route("/openapi.json", served)

@@ -19,8 +19,8 @@ use tokio::time::Instant;
 use tracing_subscriber::EnvFilter;
 
 use crate::app::{App, chain};
-use crate::contract::{Node, NodeConfig, StartError};
 use crate::{metrics, router};
+use partita_consensus::{Node, NodeConfig, StartError};
 
 /// The most connections at one time; others wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 4_096;
@@ -87,8 +87,7 @@ impl Serve {
     }
 
     fn serve(self) -> Result<(), ServeError> {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ServeError::Runtime)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ServeError::Runtime)?;
         let served = runtime.block_on(self.serve_until_told());
         // Threads that hang must not keep the process: what matters is on disk.
         runtime.shutdown_timeout(Duration::from_secs(2));

@@ -310,7 +310,7 @@ impl PartialSchema for MetadataValue {
                     .build(),
             ))
             .additional_properties(Some(utoipa::openapi::schema::AdditionalProperties::RefOr(RefOr::T(Schema::from(
-                    ObjectBuilder::new().schema_type(SchemaType::Type(Type::String)).max_length(Some(500)).build(),
+                ObjectBuilder::new().schema_type(SchemaType::Type(Type::String)).max_length(Some(500)).build(),
             )))))
             .into()
     }

@@ -20,10 +20,10 @@ use crate::answer::{self, Rendered};
 use crate::app::{App, blocking, json, read_problem, unknown_book, with_position};
 use crate::batch::{Batch, BatchJson, ResultJson};
 use crate::body::JsonBody;
-use crate::contract::SubmitError;
 use crate::names::Names;
 use crate::problem::{Code, Problem};
 use crate::routes::charges::check_rate;
+use partita_consensus::SubmitError;
 
 const KEY_HEADER: &str = "idempotency-key";
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -148,9 +148,7 @@ impl App {
         match answer {
             // No table is read for it but names, which are kept: it need not leave this thread.
             Answer::Decided(decision) => Ok(respond(&app, &decision, false)),
-            Answer::Replayed { position } => {
-                Ok(blocking(move || respond(&app, &app.decision(position), true)).await)
-            }
+            Answer::Replayed { position } => Ok(blocking(move || respond(&app, &app.decision(position), true)).await),
             Answer::KeyReused { position } => {
                 let reused = key_reused(position).into_response();
                 Ok(with_position(reused, self.reader().position()))

@@ -341,8 +341,8 @@ pub async fn get(State(app): State<App>, path: PathArgs, query: Read<Nothing>) -
             let open = documents::open(view, names, &charge);
             Some((charge, open))
         });
-        let (charge, open) = found
-            .ok_or_else(|| Problem::not_found(format!("there is no charge {id} in book {}", names.book.code)))?;
+        let (charge, open) =
+            found.ok_or_else(|| Problem::not_found(format!("there is no charge {id} in book {}", names.book.code)))?;
         Ok(ChargeJson::of(&charge, open, names, app.moments().of(charge.decided)))
     })
     .await

@@ -27,9 +27,10 @@ pub struct CurrencyForm {
 
 impl CurrencyForm {
     fn operation(self) -> Result<Operation, Problem> {
-        let decimals = u8::try_from(self.decimals).ok().filter(|decimals| *decimals <= MAX_DECIMALS).ok_or_else(|| {
-            Problem::malformed(format!("decimals: must be a number from 0 to {MAX_DECIMALS}")).at("/decimals")
-        })?;
+        let decimals =
+            u8::try_from(self.decimals).ok().filter(|decimals| *decimals <= MAX_DECIMALS).ok_or_else(|| {
+                Problem::malformed(format!("decimals: must be a number from 0 to {MAX_DECIMALS}")).at("/decimals")
+            })?;
         Ok(Operation::RegisterCurrency(RegisterCurrency { code: self.code.0, decimals }))
     }
 }

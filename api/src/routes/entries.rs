@@ -306,10 +306,10 @@ pub async fn post_batch(
 ) -> Result<Response, Problem> {
     let batch = body
         .read(|form: EntriesForm| {
-            let items = form.entries.into_iter().map(|mut entry| BatchItem {
-                key: entry.idempotency_key.take(),
-                content: entry,
-            });
+            let items = form
+                .entries
+                .into_iter()
+                .map(|mut entry| BatchItem { key: entry.idempotency_key.take(), content: entry });
             batch::read("entries", form.atomic, items, EntryForm::entry, Operation::PostEntry, Operation::PostEntries)
         })
         .await?;
@@ -344,9 +344,8 @@ pub async fn get(State(app): State<App>, path: PathArgs, query: Read<Nothing>) -
     let number = path.entry()?;
     app.read_book(query.fresh, path.book()?, move |app, names| {
         let record = app.look(|view| view.entry_record(names.book.id, number));
-        let record = record.ok_or_else(|| {
-            Problem::not_found(format!("there is no entry {number} in book {}", names.book.code))
-        })?;
+        let record = record
+            .ok_or_else(|| Problem::not_found(format!("there is no entry {number} in book {}", names.book.code)))?;
         Ok(app.decisions().entry(names, record))
     })
     .await

@@ -38,11 +38,7 @@ impl Decided {
 }
 
 /// What every posting operation takes beside its own values.
-fn details(
-    effective_date: Option<Day>,
-    description: Option<Description>,
-    metadata: Option<MetadataValue>,
-) -> Details {
+fn details(effective_date: Option<Day>, description: Option<Description>, metadata: Option<MetadataValue>) -> Details {
     Details {
         effective_date: effective_date.map(|day| day.0),
         description: description_text(description),

@@ -7,8 +7,8 @@ use axum::response::Response;
 use partita_core::document::{CaptureMode, Payment, PaymentState, Source};
 use partita_core::id::DocumentId as CoreDocumentId;
 use partita_core::operation::{
-    ApplyPayment, CapturePayment, CreatePayment, MAX_PARTS, Operation, PostPaymentFee, VoidPayment,
-    WrittenApplication, WrittenSource,
+    ApplyPayment, CapturePayment, CreatePayment, MAX_PARTS, Operation, PostPaymentFee, VoidPayment, WrittenApplication,
+    WrittenSource,
 };
 use partita_core::state::Read as _;
 use serde::{Deserialize, Serialize};
@@ -394,8 +394,8 @@ pub async fn get(State(app): State<App>, path: PathArgs, query: Read<Nothing>) -
             let unapplied = documents::unapplied(view, names, &payment);
             Some((payment, unapplied))
         });
-        let (payment, unapplied) = found
-            .ok_or_else(|| Problem::not_found(format!("there is no payment {id} in book {}", names.book.code)))?;
+        let (payment, unapplied) =
+            found.ok_or_else(|| Problem::not_found(format!("there is no payment {id} in book {}", names.book.code)))?;
         Ok(PaymentJson::of(&payment, unapplied, names, app.moments().of(payment.decided)))
     })
     .await

@@ -14,12 +14,12 @@ use utoipa::{IntoParams, ToSchema};
 use super::accounts::{SideJson, find};
 use super::entries::{kind, rule};
 use crate::app::App;
-use crate::contract::{Order, Posting};
 use crate::names::Names;
 use crate::path::PathArgs;
 use crate::problem::{Problem, ProblemJson};
 use crate::query::{List, ListJson, PageQuery, ReadQuery, bad_cursor, cursor, parameter};
 use crate::values::{CurrencyCode, Day, Item, Party, format_instant};
+use partita_storage::state::{Order, Posting};
 
 /// Postings that one request looks at; a page of a filtered list may end early, with a cursor.
 const MAX_SCANNED: usize = 20_000;
@@ -213,7 +213,8 @@ fn merge(
     loop {
         chains.iter_mut().for_each(|chain| chain.fill(app, newest));
         let ready = chains.iter_mut().filter(|chain| !chain.waiting.is_empty());
-        let next = if newest { ready.max_by_key(|chain| chain.next_at()) } else { ready.min_by_key(|chain| chain.next_at()) };
+        let next =
+            if newest { ready.max_by_key(|chain| chain.next_at()) } else { ready.min_by_key(|chain| chain.next_at()) };
         let Some(chain) = next else { return ListJson { data, next: None } };
         if data.len() == limit || scanned == MAX_SCANNED {
             let ordinals = chains.iter().filter_map(|chain| Some((chain.key.currency, chain.after?))).collect();

@@ -100,9 +100,7 @@ fn read_parts(forms: Vec<RefundPartForm>, amount: &Amount) -> Result<Vec<Written
         let source = form.charge.as_ref().map(|charge| charge.0.clone());
         sum.add(form.amount.0);
         parts.push(match (form.charge, form.unapplied) {
-            (Some(charge), None | Some(false)) => {
-                WrittenRefundPart::Charge { charge: charge.0, amount: form.amount.0 }
-            }
+            (Some(charge), None | Some(false)) => WrittenRefundPart::Charge { charge: charge.0, amount: form.amount.0 },
             (None, Some(true)) => WrittenRefundPart::Unapplied { amount: form.amount.0 },
             (Some(_), Some(true)) => return Err(refuse("has charge and unapplied; it must have one of them")),
             (None, None | Some(false)) => return Err(refuse("must have charge, or unapplied: true")),

@@ -113,7 +113,11 @@ fn typed(content_type: &'static str, body: String) -> Response {
     params(("book" = String, Path), TrialBalanceQuery, ReadQuery),
     responses((status = 200, content((TrialBalanceJson = "application/json"), (String = "text/csv"), (String = "text/plain"))),
         (status = "default", body = ProblemJson)))]
-pub async fn trial(State(app): State<App>, path: PathArgs, query: Read<TrialBalanceQuery>) -> Result<Response, Problem> {
+pub async fn trial(
+    State(app): State<App>,
+    path: PathArgs,
+    query: Read<TrialBalanceQuery>,
+) -> Result<Response, Problem> {
     let code = path.book()?;
     app.respond(query.fresh, move |app| {
         let names = app.directory().find(&code).ok_or_else(|| unknown_book(&code))?;
@@ -149,16 +153,13 @@ fn make(
         .map(|(key, movement)| ((key.control.account, key.control.currency, key.date), movement))
         .collect();
     let last_entry = take_back(app, &mut posted, Since { book, after: known, until: position }, totals.last_entry.0)?;
-    let posted = posted.into_iter().map(|((account, currency, date), movement)| Posted {
-        account,
-        currency,
-        date,
-        movement,
-    });
-    let report = trial_balance(accounts.iter().map(|account| &**account), posted, from, as_of).unwrap_or_else(|error| {
-        // DOMAIN § 5: it fails loudly. The ledger's own data are wrong: nothing more is served from them.
-        panic!("book {}: {error}", names.book.code)
-    });
+    let posted =
+        posted.into_iter().map(|((account, currency, date), movement)| Posted { account, currency, date, movement });
+    let report =
+        trial_balance(accounts.iter().map(|account| &**account), posted, from, as_of).unwrap_or_else(|error| {
+            // DOMAIN § 5: it fails loudly. The ledger's own data are wrong: nothing more is served from them.
+            panic!("book {}: {error}", names.book.code)
+        });
     Ok(shown(names, &report, Frame { as_of, from, known_at, known, last_entry, head }))
 }
 
@@ -246,8 +247,23 @@ fn total_json(names: &Names, currency: CurrencyId, total: &Total) -> TotalJson {
 fn csv(report: &TrialBalanceJson) -> String {
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(vec![]);
     let header = [
-        "account", "number", "name", "class", "currency", "opening_debit", "opening_credit", "debits", "credits",
-        "debit", "credit", "book", "as_of", "from", "known_at", "last_entry", "head",
+        "account",
+        "number",
+        "name",
+        "class",
+        "currency",
+        "opening_debit",
+        "opening_credit",
+        "debits",
+        "credits",
+        "debit",
+        "credit",
+        "book",
+        "as_of",
+        "from",
+        "known_at",
+        "last_entry",
+        "head",
     ];
     writer.write_record(header).expect("memory takes what is written");
     for row in &report.rows {

@@ -86,10 +86,10 @@ pub async fn post_batch(
 ) -> Result<Response, Problem> {
     let batch = body
         .read(|form: TransfersForm| {
-            let items = form.transfers.into_iter().map(|mut transfer| BatchItem {
-                key: transfer.idempotency_key.take(),
-                content: transfer,
-            });
+            let items = form
+                .transfers
+                .into_iter()
+                .map(|mut transfer| BatchItem { key: transfer.idempotency_key.take(), content: transfer });
             let (one, all) = (Operation::Transfer, Operation::Transfers);
             batch::read("transfers", form.atomic, items, TransferForm::transfer, one, all)
         })
