@@ -27,6 +27,7 @@ use super::{
     encode_decision, encode_record, fingerprint,
 };
 use crate::journal::block::{Block, BlockBuilder};
+use crate::state::{Applied, HeadRecord, Horizon, KeyClass, STATE_FORMAT, horizon_key, horizon_sample, parse_horizon_key};
 use crate::tree::{Frontier, leaf};
 
 /// A named value's bytes, and whether bytes decode to that value again.
@@ -134,6 +135,27 @@ fn records() -> Vec<Sample> {
     ]
 }
 
+/// What a checkpoint writes beside the tables.
+fn meta() -> Vec<Sample> {
+    let head = HeadRecord {
+        format: STATE_FORMAT,
+        level: LEVEL,
+        head: Head { position: Position(70_000), time: samples::STAMP, last_book: BookId(3) },
+        applied: Applied { index: 1 << 33, raft: vec![1, 2, 255] },
+        tree: frontier(11),
+    };
+    vec![
+        record("state_head", head),
+        record("horizon/empty", Horizon::default()),
+        record("horizon/with_clocks_ahead", horizon_sample()),
+        Sample {
+            name: "key/horizon".to_owned(),
+            bytes: horizon_key(BookId(0x0102_0304), KeyClass::Ulid),
+            decodes: Box::new(|bytes| parse_horizon_key(bytes) == Some((BookId(0x0102_0304), KeyClass::Ulid))),
+        },
+    ]
+}
+
 fn keys() -> Vec<Sample> {
     let customer = |kind, text| CustomerKey { book: BookId(1), customer: party("cus_1"), kind, id: id(text) };
     let expiry = |what| Expiry { at: samples::STAMP, book: BookId(1), what };
@@ -229,6 +251,7 @@ fn all() -> Vec<Sample> {
         all.push(decision(&format!("block/{}", one.position), one));
     }
     all.extend(records());
+    all.extend(meta());
     all.extend(keys());
     all.extend(numbered("rule", rules()));
     all.extend(numbered("kind", kinds()));

@@ -58,12 +58,12 @@ pub const HEAD_KEY: &[u8] = b"head";
 /// Key horizons stand under this, the book (big-endian) and the class's tag.
 pub const HORIZON_PREFIX: &[u8] = b"keys/";
 
-pub(super) fn horizon_key(book: BookId, class: KeyClass) -> Vec<u8> {
+pub(crate) fn horizon_key(book: BookId, class: KeyClass) -> Vec<u8> {
     [HORIZON_PREFIX, &book.0.to_be_bytes(), &[class.tag()]].concat()
 }
 
 /// The book and class of a horizon's key.
-pub(super) fn parse_horizon_key(key: &[u8]) -> Option<(BookId, KeyClass)> {
+pub(crate) fn parse_horizon_key(key: &[u8]) -> Option<(BookId, KeyClass)> {
     let (book, tag) = key.strip_prefix(HORIZON_PREFIX)?.split_first_chunk::<4>()?;
     let class = KeyClass::ALL.into_iter().find(|class| [class.tag()] == tag)?;
     Some((BookId(u32::from_be_bytes(*book)), class))

@@ -179,6 +179,16 @@ impl Horizons {
     }
 }
 
+/// A horizon with something of everything, for the golden bytes.
+#[cfg(test)]
+pub(crate) fn horizon_sample() -> Horizon {
+    let mut horizon = Horizon::default();
+    horizon.cover(b"0190163d-8694-739b-aea5-966c26f8ad91", 0x0190_163d_8694, false);
+    horizon.cover(b"01a0163d-8694-739b-aea5-966c26f8ad91", 0x01a0_163d_8694, true);
+    horizon.cover(b"01b0163d-8694-739b-aea5-966c26f8ad91", 0x01b0_163d_8694, true);
+    horizon
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

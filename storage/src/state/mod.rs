@@ -27,6 +27,10 @@ pub use applier::Applier;
 pub use checkpoint::{Checkpointer, Sealed};
 pub use error::{OpenError, StorageError};
 pub use head::{Applied, HEAD_KEY, HORIZON_PREFIX, HeadRecord, STATE_FORMAT, read_head};
+#[cfg(test)]
+pub(crate) use head::{horizon_key, parse_horizon_key};
+#[cfg(test)]
+pub(crate) use horizon::horizon_sample;
 pub use horizon::{Horizon, Horizons, KeyClass, classify};
 pub(crate) use open::load_horizons;
 pub use open::{Opened, StateConfig, open_state};
