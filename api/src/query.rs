@@ -7,8 +7,8 @@ use axum::http::request::Parts;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use partita_core::id::Position;
-use serde::de::DeserializeOwned;
-use serde::de::value::MapDeserializer;
+use serde::de::value::{Error as ValueError, MapDeserializer};
+use serde::de::{DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
 use utoipa::IntoParams;
 
 use crate::app::App;
@@ -167,9 +167,8 @@ impl<T: DeserializeOwned> Pairs<T> {
 
     fn rest(self) -> Result<T, Problem> {
         let names: Vec<String> = self.pairs.iter().map(|pair| pair.0.clone()).collect();
-        let deserializer = MapDeserializer::new(self.pairs.into_iter());
-        let read: Result<T, serde_path_to_error::Error<serde::de::value::Error>> =
-            serde_path_to_error::deserialize(deserializer);
+        let deserializer = MapDeserializer::new(self.pairs.into_iter().map(|(name, value)| (name, Value(value))));
+        let read: Result<T, serde_path_to_error::Error<ValueError>> = serde_path_to_error::deserialize(deserializer);
         read.map_err(|error| {
             let name = error.path().to_string();
             let name = names.iter().find(|known| **known == name).map_or("the query", String::as_str);
@@ -181,6 +180,43 @@ impl<T: DeserializeOwned> Pairs<T> {
             let what = text.split(mark).nth(2).unwrap_or(&text);
             parameter(name, what)
         })
+    }
+}
+
+/// A parameter's value: a text that is there, where a form says that it may be left out.
+struct Value(String);
+
+impl<'de> IntoDeserializer<'de> for Value {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+impl<'de> Deserializer<'de> for Value {
+    type Error = ValueError;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
+        visitor.visit_string(self.0)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, ValueError> {
+        visitor.visit_enum(self.0.into_deserializer())
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct identifier ignored_any
     }
 }
 

@@ -1,9 +1,9 @@
 //! The router: every route, the OpenAPI document made of them, and what wraps them all.
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
-use axum::middleware;
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -12,9 +12,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
-use crate::app::App;
+use crate::app::{App, with_position};
 use crate::metrics;
-use crate::problem::{Code, Problem};
+use crate::problem::{Code, POSITION, Problem};
 use crate::routes::{
     accounts, balances, books, charges, currencies, entries, health, holds, journal, keys, parties, payments, postings,
     refunds, reports, transfers,
@@ -96,7 +96,7 @@ pub fn router(app: App) -> Router {
     let served =
         get(move || async move { ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], document) });
     routes
-        .with_state(app)
+        .with_state(app.clone())
         .route("/openapi.json", served)
         .merge(SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json")))
         .fallback(not_found)
@@ -104,7 +104,15 @@ pub fn router(app: App) -> Router {
         // Bodies are bounded where they are read.
         .layer(DefaultBodyLimit::disable())
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(app, position))
         .layer(middleware::from_fn(metrics::count))
+}
+
+/// Every answer says which position it reflects: where the route did not say it, the last one decided here.
+async fn position(State(app): State<App>, request: Request, next: Next) -> Response {
+    let before = app.reader().position();
+    let response = next.run(request).await;
+    if response.headers().contains_key(POSITION) { response } else { with_position(response, before) }
 }
 
 async fn not_found(uri: Uri) -> Problem {
