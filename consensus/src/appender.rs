@@ -23,12 +23,26 @@ const GROUP_REQUESTS: usize = 1_024;
 const MARK_PAUSE: Duration = Duration::from_millis(5);
 
 pub(crate) enum LogRequest {
-    Append { entries: Vec<LogEntry>, callback: IOFlushed<TypeConfig> },
-    SaveVote { vote: Vote, done: oneshot::Sender<()> },
-    Truncate { keep: Option<u64>, done: oneshot::Sender<()> },
-    Purge { upto: EntryId, done: oneshot::Sender<()> },
+    Append {
+        entries: Vec<LogEntry>,
+        callback: IOFlushed<TypeConfig>,
+    },
+    SaveVote {
+        vote: Vote,
+        done: oneshot::Sender<()>,
+    },
+    Truncate {
+        keep: Option<u64>,
+        done: oneshot::Sender<()>,
+    },
+    Purge {
+        upto: EntryId,
+        done: oneshot::Sender<()>,
+    },
     /// Syncs the mark and ends both threads.
-    Close { done: oneshot::Sender<()> },
+    Close {
+        done: oneshot::Sender<()>,
+    },
 }
 
 /// Starts both threads. They end at [`LogRequest::Close`], or when every sender is gone.
@@ -40,8 +54,10 @@ pub(crate) fn start_appender<E: LogEngine, M: MarkStore>(
     let acknowledged = Arc::new(Notify::new());
     let (closing, closed) = oneshot::channel();
     let mark = writer.mark();
-    environment
-        .spawn_dedicated("log-mark", Box::pin(keep_mark(mark, Arc::clone(&acknowledged), closed, Arc::clone(environment))));
+    environment.spawn_dedicated(
+        "log-mark",
+        Box::pin(keep_mark(mark, Arc::clone(&acknowledged), closed, Arc::clone(environment))),
+    );
     let appender = Appender { writer, acknowledged, environment: Arc::clone(environment), _closing: closing };
     environment.spawn_dedicated("log-append", Box::pin(appender.run(queue)));
     requests
@@ -141,7 +157,8 @@ impl<E: LogEngine, M: MarkStore> Appender<E, M> {
         let began = Instant::now();
         self.writer.append(&group.entries)?;
         metrics::histogram!("partita_log_sync_seconds").record(began.elapsed().as_secs_f64());
-        metrics::histogram!("partita_log_group_appends").record(u32::try_from(group.callbacks.len()).unwrap_or(u32::MAX));
+        metrics::histogram!("partita_log_group_appends")
+            .record(u32::try_from(group.callbacks.len()).unwrap_or(u32::MAX));
         for callback in group.callbacks.drain(..) {
             callback.io_completed(Ok(()));
         }

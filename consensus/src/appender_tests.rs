@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use openraft::alias::OneshotReceiverOf;
 use openraft::storage::{IOFlushed, RaftLogReader, RaftLogStorage};
+use openraft::type_config::TypeConfigExt;
 use partita_storage::log::memory::{MemoryLog, MemoryMark, Power, Unsynced};
 use partita_storage::log::{EntryId, EntryKind, LogEntry, RaftLog, Vote, open_log};
-use openraft::alias::OneshotReceiverOf;
-use openraft::type_config::TypeConfigExt;
 use tokio::sync::mpsc;
 use tokio::time::timeout_at;
 

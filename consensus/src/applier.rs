@@ -31,11 +31,17 @@ pub(crate) struct Applicable {
 pub(crate) enum Work {
     Apply(Applicable),
     /// Answered when everything before it is applied.
-    Reached { done: oneshot::Sender<()> },
+    Reached {
+        done: oneshot::Sender<()>,
+    },
     /// Makes everything before it durable.
-    Checkpoint { done: oneshot::Sender<Option<Durable>> },
+    Checkpoint {
+        done: oneshot::Sender<Option<Durable>>,
+    },
     /// As a checkpoint; ends both threads.
-    Close { done: oneshot::Sender<()> },
+    Close {
+        done: oneshot::Sender<()>,
+    },
 }
 
 /// The last durable checkpoint.

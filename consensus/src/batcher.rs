@@ -129,7 +129,11 @@ impl Batcher {
     }
 
     /// Stamps the commands with the clock and waits for their answers, in their order.
-    pub(crate) async fn submit(&self, mut commands: Vec<Command>, deadline: Instant) -> Result<Vec<Answer>, SubmitError> {
+    pub(crate) async fn submit(
+        &self,
+        mut commands: Vec<Command>,
+        deadline: Instant,
+    ) -> Result<Vec<Answer>, SubmitError> {
         if self.closing.load(Ordering::Acquire) {
             return Err(SubmitError::ShuttingDown);
         }
@@ -144,7 +148,8 @@ impl Batcher {
         if !self.depth.reserve(count, bytes) {
             return Err(SubmitError::Overloaded { retry_after: RETRY_AFTER });
         }
-        metrics::gauge!("partita_queue_commands").set(approximate(self.queued_commands().try_into().unwrap_or(u64::MAX)));
+        metrics::gauge!("partita_queue_commands")
+            .set(approximate(self.queued_commands().try_into().unwrap_or(u64::MAX)));
         let ticket = Arc::new(Ticket(AtomicU8::new(WAITING)));
         let mut waits = Vec::with_capacity(pieces.len());
         for encoded in pieces {
@@ -178,7 +183,9 @@ impl Batcher {
             }
         };
         if tokio::time::timeout_at(deadline, drained).await.is_err() {
-            tracing::warn!("shutting down with unanswered commands: their callers are told that the outcome is unknown");
+            tracing::warn!(
+                "shutting down with unanswered commands: their callers are told that the outcome is unknown"
+            );
         }
     }
 }

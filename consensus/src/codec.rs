@@ -187,7 +187,8 @@ mod tests {
 
     #[test]
     fn stored_bytes_never_change() {
-        let membership = RaftStoredMembership::new(Some(raft_log_id(EntryId { term: 1, node: 1, index: 4 })), three_members());
+        let membership =
+            RaftStoredMembership::new(Some(raft_log_id(EntryId { term: 1, node: 1, index: 4 })), three_members());
         let state = RaftState { last: Some(raft_log_id(EntryId { term: 2, node: 1, index: 9 })), membership };
         let hex: String = state.encode().iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(

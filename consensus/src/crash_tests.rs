@@ -47,7 +47,8 @@ async fn check_after(disks: &Disks, acknowledged: u64, size: u64, case: &str) {
     assert!(position >= acknowledged, "{case}: {acknowledged} acknowledged, {position} left");
     assert_eq!(position % size, 0, "{case}: a part of a raft entry");
     let again = node.submit(commands(1, acknowledged), soon()).await.unwrap();
-    let first: Vec<Answer> = (1..=acknowledged).map(|position| Answer::Replayed { position: Position(position) }).collect();
+    let first: Vec<Answer> =
+        (1..=acknowledged).map(|position| Answer::Replayed { position: Position(position) }).collect();
     assert_eq!(again, first, "{case}: the first answers");
     let new = node.submit(commands(1_000, 1_000), soon()).await.unwrap();
     assert_eq!(position_of(&new[0]).0, position + 1, "{case}");

@@ -61,7 +61,8 @@ impl DataDirectory {
         let failed = |operation| move |source| DirectoryError::Io { path: path.to_owned(), operation, source };
         let identity = path.join("identity");
         let text = fs::read_to_string(&identity).map_err(failed("reading its identity failed"))?;
-        let (cluster, _) = parse_identity(&text).map_err(|reason| DirectoryError::Damaged { path: identity, reason })?;
+        let (cluster, _) =
+            parse_identity(&text).map_err(|reason| DirectoryError::Damaged { path: identity, reason })?;
         let lock = File::open(path.join("lock")).map_err(failed("opening its lock failed"))?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { path: path.to_owned(), cluster, _lock: lock }),
@@ -136,8 +137,14 @@ fn parse_identity(text: &str) -> Result<(ClusterId, u64), &'static str> {
     if format != Some(FORMAT) {
         return Err("its format is unknown");
     }
-    let cluster = cluster.and_then(|line| line.strip_prefix("cluster ")).and_then(parse_cluster).ok_or("its cluster cannot be read")?;
-    let node = node.and_then(|line| line.strip_prefix("node ")).and_then(|node| node.parse().ok()).ok_or("its node cannot be read")?;
+    let cluster = cluster
+        .and_then(|line| line.strip_prefix("cluster "))
+        .and_then(parse_cluster)
+        .ok_or("its cluster cannot be read")?;
+    let node = node
+        .and_then(|line| line.strip_prefix("node "))
+        .and_then(|node| node.parse().ok())
+        .ok_or("its node cannot be read")?;
     if identity_text(cluster, node) == text { Ok((cluster, node)) } else { Err("its checksum does not match") }
 }
 
@@ -179,7 +186,10 @@ mod tests {
         let open = DataDirectory::open(&path, 1, CLUSTER).unwrap();
         assert!(matches!(DataDirectory::open(&path, 1, CLUSTER), Err(DirectoryError::InUse { .. })));
         drop(open);
-        assert!(matches!(DataDirectory::open(&path, 2, CLUSTER), Err(DirectoryError::OtherNode { found: 1, expected: 2, .. })));
+        assert!(matches!(
+            DataDirectory::open(&path, 2, CLUSTER),
+            Err(DirectoryError::OtherNode { found: 1, expected: 2, .. })
+        ));
         let again = DataDirectory::open(&path, 1, ClusterId([9; 16])).unwrap();
         assert_eq!(again.cluster, CLUSTER);
     }
@@ -200,6 +210,9 @@ mod tests {
     fn data_without_an_identity_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join("state")).unwrap();
-        assert!(matches!(DataDirectory::open(directory.path(), 1, CLUSTER), Err(DirectoryError::IdentityMissing { .. })));
+        assert!(matches!(
+            DataDirectory::open(directory.path(), 1, CLUSTER),
+            Err(DirectoryError::IdentityMissing { .. })
+        ));
     }
 }

@@ -5,15 +5,17 @@ use std::io;
 use std::ops::{Bound, RangeBounds};
 
 use futures::stream::{self, Stream, StreamExt, TryStreamExt};
+use openraft::OptionalSend;
 use openraft::alias::LeaderIdOf;
 use openraft::errors::LeaderChanged;
 use openraft::storage::{IOFlushed, LeaderBoundedStreamError, LogState, RaftLogReader, RaftLogStorage};
-use openraft::OptionalSend;
 use partita_storage::log::{LogEngine, LogEntry, RaftLog};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::appender::LogRequest;
-use crate::raft_types::{RaftEntry, RaftLogId, RaftVote, TypeConfig, entry_id, raft_entry, raft_log_id, raft_vote, stored_entry, stored_vote};
+use crate::raft_types::{
+    RaftEntry, RaftLogId, RaftVote, TypeConfig, entry_id, raft_entry, raft_log_id, raft_vote, stored_entry, stored_vote,
+};
 
 /// The most bytes read from the log in one step.
 const READ_BYTES: usize = 4 << 20;
@@ -110,7 +112,9 @@ impl<E: LogEngine> RaftLogReader<TypeConfig> for LogReader<E> {
         });
         steps
             .map_ok(|found| {
-                stream::iter(found.into_iter().map(|entry| raft_entry(entry).map_err(|error| io::Error::other(error).into())))
+                stream::iter(
+                    found.into_iter().map(|entry| raft_entry(entry).map_err(|error| io::Error::other(error).into())),
+                )
             })
             .try_flatten()
             .boxed()

@@ -59,7 +59,9 @@ pub enum StartError {
     RaftState(#[from] CodecError),
     #[error("the state includes raft entry {applied}, but the log ends at {last}: acknowledged entries are missing")]
     LogBehindState { applied: u64, last: String },
-    #[error("the log begins after entry {purged}, but the state includes only what is before {applied}: entries are missing")]
+    #[error(
+        "the log begins after entry {purged}, but the state includes only what is before {applied}: entries are missing"
+    )]
     LogBeyondState { purged: u64, applied: String },
     #[error("raft cannot start: {reason}")]
     Raft { reason: String },
@@ -402,7 +404,10 @@ async fn purge_behind_checkpoints(raft: Raft<TypeConfig, StateMachine>, mut dura
         }
         let covered = |metrics: &RaftMetrics<TypeConfig>| metrics.snapshot.is_some_and(|snapshot| snapshot >= last);
         if raft.wait(Some(RAFT_STEP)).metrics(covered, "the checkpoint is known").await.is_err() {
-            tracing::warn!(index = last.index, "raft does not take note of a checkpoint: the log is purged behind the next");
+            tracing::warn!(
+                index = last.index,
+                "raft does not take note of a checkpoint: the log is purged behind the next"
+            );
             continue;
         }
         if raft.trigger().purge_log(last.index).await.is_err() {

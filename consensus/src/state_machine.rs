@@ -116,7 +116,10 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         snapshot: SnapshotHandle,
     ) -> Result<(), io::Error> {
         if snapshot.position != Position::default() {
-            return Err(io::Error::new(io::ErrorKind::Unsupported, "a snapshot with decisions cannot be installed yet"));
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "a snapshot with decisions cannot be installed yet",
+            ));
         }
         let Some(last) = meta.last_log_id else { return Ok(()) };
         self.state = RaftState { last: Some(last), membership: meta.last_membership.clone() };
