@@ -154,6 +154,7 @@ fn collect(
     Ok(rows)
 }
 
+/// RocksDB names the file and block that it cannot read.
 fn read_error(table: Table, error: &rocksdb::Error) -> EngineError {
     EngineError::Read { table, message: error.to_string() }
 }

@@ -84,6 +84,7 @@ impl<E: TableEngine> Applier<E> {
         assert!(is_first || applied.index > self.applied.index, "raft entry {} is applied twice", applied.index);
         or_stop(prefetch(&self.shared.working.read(), &commands));
         let mut working = self.shared.working.write();
+        working.is_executing = true;
         let before = working.head.position;
         let mut answers = Vec::with_capacity(commands.len());
         for command in commands {
@@ -96,6 +97,7 @@ impl<E: TableEngine> Applier<E> {
         }
         write_journal(&mut working, before, applied.index);
         working.applied = applied.clone();
+        working.is_executing = false;
         self.generation_bytes = working.generation_bytes;
         self.shared.position.store(working.head.position.0, Ordering::Release);
         drop(working);

@@ -366,3 +366,124 @@ impl StoredRows {
         self.page.next_if(|row| row.0 == key);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops where something is wrong")]
+
+    use partita_core::id::{AccountId, BookId, CurrencyId};
+    use partita_core::state::{ControlKey, Movement};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::engine::{MemoryEngine, TableEngine};
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Put(u16, i128),
+        Remove(u16),
+        Get(u16),
+        Prefetch(Vec<u16>),
+        /// Book, `from` within it, limit.
+        Scan(u8, u16, usize),
+        Seal,
+        /// The checkpointer has written what was sealed; readers may look before it is settled.
+        Write,
+        Settle,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let place = 0..60u16;
+        let step = prop_oneof![
+            6 => (place.clone(), 1..100i128).prop_map(|(place, value)| Step::Put(place, value)),
+            2 => place.clone().prop_map(Step::Remove),
+            4 => place.clone().prop_map(Step::Get),
+            1 => prop::collection::vec(place.clone(), 1..8).prop_map(Step::Prefetch),
+            3 => (0..3u8, place, 1..9usize).prop_map(|(book, from, limit)| Step::Scan(book, from, limit)),
+            2 => Just(Step::Seal),
+            2 => Just(Step::Write),
+            2 => Just(Step::Settle),
+        ];
+        prop::collection::vec(step, 1..120)
+    }
+
+    /// Three books with twenty places each.
+    fn key(place: u16) -> ControlKey {
+        let book = BookId(u32::from(place / 20));
+        ControlKey { book, account: AccountId(u32::from(place % 20)), currency: CurrencyId(840) }
+    }
+
+    fn value(debits: i128) -> Movement {
+        Movement { debits, credits: 0 }
+    }
+
+    fn run<M: Changes<Movement>>(
+        steps: &[Step],
+        scan: impl Fn(&Layers<ControlKey, Movement, M>, &MemoryEngine, &KeyRange, usize) -> Option<Vec<(ControlKey, Movement)>>,
+    ) {
+        let engine = MemoryEngine::new();
+        // Room for the smallest cache there is: it forgets all the time.
+        let mut layers: Layers<ControlKey, Movement, M> = Layers::new(Table::Controls, 0);
+        let mut model: BTreeMap<Vec<u8>, (ControlKey, Movement)> = BTreeMap::new();
+        let (mut sealed, mut is_written) = (None, false);
+        for step in steps {
+            match step {
+                Step::Put(place, debits) => {
+                    layers.put(&key(*place), Some(value(*debits)), 0);
+                    model.insert(key(*place).to_bytes(), (key(*place), value(*debits)));
+                }
+                Step::Remove(place) => {
+                    layers.put(&key(*place), None, 0);
+                    model.remove(&key(*place).to_bytes());
+                }
+                Step::Get(place) => {
+                    let expected = model.get(&key(*place).to_bytes()).map(|row| row.1);
+                    assert_eq!(layers.get(&engine, &key(*place)).unwrap(), expected);
+                }
+                Step::Prefetch(places) => layers.prefetch(&engine, places.iter().map(|place| key(*place))).unwrap(),
+                Step::Scan(book, from, limit) => {
+                    let mut range = KeyRange::prefix(u32::from(*book).to_be_bytes().to_vec());
+                    range.from = range.from.max(key(*from).to_bytes());
+                    let end = range.to.clone().unwrap();
+                    let expected: Vec<_> = model
+                        .iter()
+                        .filter(|row| *row.0 >= range.from && *row.0 < end)
+                        .map(|row| row.1.clone())
+                        .take(*limit)
+                        .collect();
+                    if let Some(found) = scan(&layers, &engine, &range, *limit) {
+                        assert_eq!(found, expected);
+                    }
+                }
+                Step::Seal if sealed.is_none() => sealed = Some(layers.seal()),
+                Step::Write => {
+                    if let Some(sealed) = &sealed {
+                        let mut batch = Batch::new();
+                        sealed.write_to(&mut batch);
+                        engine.write(batch).unwrap();
+                        is_written = true;
+                    }
+                }
+                Step::Settle if is_written => {
+                    layers.settle();
+                    (sealed, is_written) = (None, false);
+                }
+                Step::Seal | Step::Settle => {}
+            }
+        }
+        for place in 0..60 {
+            let expected = model.get(&key(place).to_bytes()).map(|row| row.1);
+            assert_eq!(layers.get(&engine, &key(place)).unwrap(), expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn all_layers_together_are_one_map(steps in steps()) {
+            run::<Hashed<Movement>>(&steps, |_, _, _, _| None);
+            run::<Sorted<Movement>>(&steps, |layers, engine, range, limit| {
+                Some(layers.scan(engine, range, limit).unwrap())
+            });
+        }
+    }
+}

@@ -61,8 +61,13 @@ impl<E: TableEngine> Reader<E> {
     }
 
     /// Runs `read` against the state after some raft entry.
+    ///
+    /// # Panics
+    /// If the applier stopped in the middle of one: the process is about to end.
     pub fn read<T>(&self, read: impl FnOnce(&View<'_, E>) -> T) -> T {
-        read(&View { working: &self.shared.working.read() })
+        let working = self.shared.working.read();
+        assert!(!working.is_executing, "the state machine stopped in the middle of a raft entry");
+        read(&View { working: &working })
     }
 
     /// The store underneath, for hard-linked copies of it.

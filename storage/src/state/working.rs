@@ -58,6 +58,8 @@ pub(super) struct WorkingSet<E> {
     pub(super) unblocked: Vec<Arc<Decision>>,
     /// What the current generation holds in memory.
     pub(super) generation_bytes: usize,
+    /// Set while a raft entry is executed; stays set if that panics, so that nobody reads half of one.
+    pub(super) is_executing: bool,
 }
 
 /// What a storage error means inside the state machine, which knows no I/O: the node stops and says where.
@@ -93,6 +95,7 @@ impl<E: TableEngine> WorkingSet<E> {
             journal: JournalLayers::default(),
             unblocked: Vec::new(),
             generation_bytes: 0,
+            is_executing: false,
         }
     }
 
