@@ -85,7 +85,10 @@ fn count(position: Position, walked: &Walked, rebuilt: &Rebuilt, report: &mut Re
 fn check_keys(engine: &impl TableRead, walked: &Walked, report: &mut Report) {
     let mut rows = 0;
     let counted = tables::for_each_row(engine, Table::Keys, |_| rows += 1);
-    let result = counted.and_then(|()| if rows == walked.requests { Ok(rows) } else { surplus_keys(engine, report) });
+    let result = counted.and_then(|hidden| {
+        tables::differ_hidden(report, "keys", &hidden);
+        if rows == walked.requests { Ok(()) } else { surplus_keys(engine, report) }
+    });
     if let Err(error) = result {
         report.differ("keys", "rows", "readable", error);
     }
@@ -118,7 +121,8 @@ fn check_meta(
             report.differ("meta", format_args!("{key:02x?}"), "no row", "a row of no known kind");
         }
     });
-    if let Err(error) = result {
-        report.differ("meta", "rows", "readable", error);
+    match result {
+        Ok(hidden) => tables::differ_hidden(report, "meta", &hidden),
+        Err(error) => report.differ("meta", "rows", "readable", error),
     }
 }

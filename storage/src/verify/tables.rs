@@ -12,7 +12,7 @@ use super::rebuilt::{Rebuilt, Trace, digest};
 use super::report::Report;
 use crate::codec::keys::TableKey;
 use crate::codec::{Stored, decode_record, encode_record};
-use crate::engine::{Direction, KeyRange, Row, Table, TableRead};
+use crate::engine::{Direction, EngineError, KeyRange, Row, Table, TableRead};
 
 /// Compares all tables that hold rows of the ledger.
 pub(super) fn compare_all(engine: &impl TableRead, rebuilt: &Rebuilt, report: &mut Report) {
@@ -109,10 +109,11 @@ fn join<'a, K: TableKey + Debug + 'a, V>(
         }
     });
     match result {
-        Ok(()) => {
+        Ok(hidden) => {
             for (_, typed, missing) in expected {
                 report.differ(name, format_args!("{typed:?}"), show(&missing), "no row");
             }
+            differ_hidden(report, name, &hidden);
         }
         Err(error) => {
             report.differ(name, "rows", "readable", error);
@@ -122,19 +123,35 @@ fn join<'a, K: TableKey + Debug + 'a, V>(
     report.check(name, expected_rows, equal);
 }
 
-/// Calls `visit` for every row of a table, in order.
+/// Calls `visit` for every row of a table, in order; gives back the keys under which no look-up finds their row.
 pub(super) fn for_each_row(
     engine: &impl TableRead,
     table: Table,
     mut visit: impl FnMut(Row),
-) -> Result<(), crate::engine::EngineError> {
+) -> Result<Vec<Vec<u8>>, EngineError> {
+    let mut hidden_keys = Vec::new();
     let mut range = KeyRange::all();
     loop {
         let rows = engine.scan(table, &range, Direction::Forward, PAGE_ROWS)?;
-        let Some((last, _)) = rows.last() else { return Ok(()) };
+        let Some((last, _)) = rows.last() else { return Ok(hidden_keys) };
         range.from = [last.as_slice(), &[0]].concat();
+        hidden_keys.extend(hidden(engine, table, &rows)?);
         rows.into_iter().for_each(&mut visit);
     }
+}
+
+pub(super) fn differ_hidden(report: &mut Report, table: &str, hidden: &[Vec<u8>]) {
+    for key in hidden {
+        report.differ(table, format_args!("{key:02x?}"), "found by its key", "found by a scan only");
+    }
+}
+
+/// Rows that a scan sees but a look-up by key does not: a damaged filter would hide them from the ledger.
+fn hidden(engine: &impl TableRead, table: Table, rows: &[Row]) -> Result<Vec<Vec<u8>>, EngineError> {
+    let keys: Vec<Vec<u8>> = rows.iter().map(|row| row.0.clone()).collect();
+    let found = engine.multi_get(table, &keys)?;
+    let hidden = rows.iter().zip(found).filter(|((_, value), found)| found.as_ref() != Some(value));
+    Ok(hidden.map(|((key, _), _)| key.clone()).collect())
 }
 
 /// Invariant 2, over what was rebuilt: every coarser sum is the sum of the finer ones below it.
