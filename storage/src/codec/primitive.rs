@@ -12,9 +12,6 @@ use bincode::{Decode, Encode};
 
 use super::CodecError;
 
-/// The most bytes that one text may have; far above what any field allows, far below what could hurt.
-const MAX_TEXT_BYTES: usize = 1 << 20;
-
 /// A value with one stored form. The form never changes; another meaning is another variant or version.
 pub trait Stored: Sized {
     fn put(&self, writer: &mut Writer);
@@ -145,9 +142,6 @@ impl<'a> Reader<'a> {
 
     pub fn text(&mut self) -> Result<&'a str, CodecError> {
         let length = self.length()?;
-        if length > MAX_TEXT_BYTES {
-            return Err(CodecError::Invalid { what: "a text", rule: "at most 1 MiB" });
-        }
         std::str::from_utf8(self.raw(length)?).map_err(|_source| CodecError::Text)
     }
 
