@@ -30,11 +30,13 @@ use crate::journal::block::{Block, BlockBuilder};
 use crate::state::{Applied, HeadRecord, Horizon, KeyClass, STATE_FORMAT, horizon_key, horizon_sample, parse_horizon_key};
 use crate::tree::{Frontier, leaf};
 
+type Decodes = Box<dyn Fn(&[u8]) -> bool>;
+
 /// A named value's bytes, and whether bytes decode to that value again.
 struct Sample {
     name: String,
     bytes: Vec<u8>,
-    decodes: Box<dyn Fn(&[u8]) -> bool>,
+    decodes: Decodes,
 }
 
 fn record<T: Stored + PartialEq + Debug + 'static>(name: &str, value: T) -> Sample {

@@ -108,6 +108,7 @@ fn application() -> WrittenApplication {
 }
 
 /// One of each operation, in the order of their tags.
+#[allow(clippy::too_many_lines, reason = "a list")]
 pub(crate) fn operations() -> Vec<Operation> {
     vec![
         Operation::OpenBook(OpenBook {

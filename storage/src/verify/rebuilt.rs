@@ -125,10 +125,10 @@ impl Rebuilt {
             Outcome::Accepted(effects) => self.accept(decision, effects, report),
             Outcome::Refused(rejection) => {
                 self.seen.refusals += 1;
-                if let Reason::AlreadyExists { decided_at, .. } = &rejection.reason {
-                    if *decided_at >= position {
-                        report.differ("journal", at(position, "refusal"), "an earlier decision", decided_at);
-                    }
+                if let Reason::AlreadyExists { decided_at, .. } = &rejection.reason
+                    && *decided_at >= position
+                {
+                    report.differ("journal", at(position, "refusal"), "an earlier decision", decided_at);
                 }
             }
         }

@@ -529,13 +529,14 @@ fn forged_lines_are_found_in_the_journal_itself() {
             Outcome::Refused(_) => false,
         })
     };
-    for change in [
-        (|line| line.after.jump = None) as fn(&mut partita_core::entry::Line),
+    let changes: [fn(&mut partita_core::entry::Line); 5] = [
+        |line| line.after.jump = None,
         |line| line.after.previous = None,
         |line| line.after.ordinal += 1,
         |line| line.after.debits += 1,
         |line| line.after.greatest_date = date("2030-01-01"),
-    ] {
+    ];
+    for change in changes {
         let report = with_line(change);
         assert!(
             report
