@@ -295,7 +295,8 @@ pub(crate) fn refused(app: &App, decision: &Decision, rejection: &Rejection) -> 
         | Reason::OverRefund { .. }
         | Reason::Overdraft { .. }
         | Reason::BalanceTooLarge { .. }
-        | Reason::DocumentFull => StatusCode::UNPROCESSABLE_ENTITY,
+        | Reason::DocumentFull
+        | Reason::TooManyCurrencies => StatusCode::UNPROCESSABLE_ENTITY,
     };
     let mut problem = Problem::refused(status, reason.code(), title(reason).to_owned(), detail);
     if let Some(pointer) = pointer {
@@ -347,7 +348,8 @@ fn with_fields(app: &App, decision: &Decision, reason: &Reason, problem: Problem
         | Reason::CustomerMismatch
         | Reason::CurrencyMismatch
         | Reason::RateRequired
-        | Reason::DocumentFull => problem,
+        | Reason::DocumentFull
+        | Reason::TooManyCurrencies => problem,
     }
 }
 
@@ -463,5 +465,6 @@ fn title(reason: &Reason) -> &'static str {
         Reason::Overdraft { .. } => "The account would be overdrawn",
         Reason::BalanceTooLarge { .. } => "The balance would be too large",
         Reason::DocumentFull => "The document has too many entries",
+        Reason::TooManyCurrencies => "The book has too many currencies of its own",
     }
 }

@@ -205,6 +205,7 @@ impl App {
             SubmitError::ShuttingDown => {
                 Problem::new(Code::ShuttingDown, "this node is shutting down; nothing was proposed")
             }
+            SubmitError::Malformed(malformed) => Problem::malformed(malformed.to_string()),
             SubmitError::OutcomeUnknown => {
                 let detail = "it is not known whether this was decided; send it again with the same key";
                 Problem::new(Code::OutcomeUnknown, detail)

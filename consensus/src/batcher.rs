@@ -15,6 +15,7 @@ use openraft::errors::ClientWriteError;
 use openraft::impls::ProgressResponder;
 use openraft::raft::ClientWriteResult;
 use partita_core::decision::{Answer, Command};
+use partita_core::wellformed::{Malformed, check};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -42,6 +43,8 @@ pub enum SubmitError {
     Overloaded { retry_after: Duration },
     #[error("the node is shutting down; nothing was proposed")]
     ShuttingDown,
+    #[error("malformed: {0}; nothing was proposed")]
+    Malformed(#[from] Malformed),
     #[error("whether the commands were decided is not known; send them again with the same keys")]
     OutcomeUnknown,
 }
@@ -136,6 +139,10 @@ impl Batcher {
     ) -> Result<Vec<Answer>, SubmitError> {
         if self.closing.load(Ordering::Acquire) {
             return Err(SubmitError::ShuttingDown);
+        }
+        // A posting rule that asserts what a request did not hold to would stop every replica, at every restart.
+        for command in &commands {
+            check(&command.operation)?;
         }
         let stamp = self.environment.now();
         for command in &mut commands {
@@ -242,7 +249,7 @@ impl Proposer {
             let mut callers = Callers::new();
             self.add(first, &mut proposal, &mut callers);
             while let Ok(piece) = queue.try_recv() {
-                if !proposal.has_room_for(&piece.encoded.bytes) {
+                if !proposal.has_room_for(&piece.encoded) {
                     left_over = Some(piece);
                     break;
                 }
@@ -257,7 +264,7 @@ impl Proposer {
     fn add(&self, piece: Piece, proposal: &mut ProposalBytes, callers: &mut Callers) {
         self.depth.release(piece.encoded.commands, piece.encoded.bytes.len());
         if piece.ticket.propose() {
-            proposal.push(&piece.encoded.bytes);
+            proposal.push(&piece.encoded);
             callers.push((piece.encoded.commands, piece.answer));
         }
     }

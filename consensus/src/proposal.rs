@@ -4,6 +4,7 @@
 //! repeated. A piece is a sealed batch of `partita_storage::codec`. Answers come in the order of the commands.
 
 use partita_core::decision::Command;
+use partita_core::operation::{MAX_PARTS, Operation};
 use partita_storage::codec::{self, encode_commands};
 
 use crate::codec::CodecError;
@@ -11,6 +12,10 @@ use crate::codec::CodecError;
 /// The most bytes of a raft entry: what one append, one message to a follower and one read move together. A single
 /// command above it travels alone.
 pub(crate) const PROPOSAL_BYTES: usize = 1 << 20;
+/// The most that the decisions of one raft entry may weigh beside their commands' own bytes ([`weight`]).
+const PROPOSAL_WEIGHT: usize = 64 << 20;
+/// What a decision may have to keep of one document that its command only names.
+const DOCUMENT_WEIGHT: usize = 64 << 10;
 /// The most commands encoded together.
 const PIECE_COMMANDS: usize = 1_000;
 const LENGTH_BYTES: usize = 4;
@@ -19,20 +24,54 @@ const LENGTH_BYTES: usize = 4;
 pub(crate) struct EncodedPiece {
     pub(crate) bytes: Vec<u8>,
     pub(crate) commands: usize,
+    weight: usize,
 }
 
-/// Encodes commands as pieces, each at most [`PROPOSAL_BYTES`] unless it is a single command.
+/// What a command's decision may hold beyond what the command itself does: documents and entries that it names.
+///
+/// A short request can lead to a long decision (a payment applied to a hundred charges of a hundred lines), and
+/// the decisions of one raft entry are in memory together, on every replica.
+fn weight(command: &Command) -> usize {
+    let documents = match &command.operation {
+        Operation::OpenBook(_)
+        | Operation::RegisterCurrency(_)
+        | Operation::OpenAccount(_)
+        | Operation::CloseAccount(_)
+        | Operation::PostEntry(_)
+        | Operation::PostEntries(_)
+        | Operation::Transfer(_)
+        | Operation::Transfers(_)
+        | Operation::PlaceHold(_)
+        | Operation::CaptureHold(_)
+        | Operation::VoidHold(_)
+        | Operation::CreateCharge(_) => 0,
+        Operation::ReverseEntry(_)
+        | Operation::VoidCharge(_)
+        | Operation::VoidPayment(_)
+        | Operation::PostPaymentFee(_)
+        | Operation::SettleRefund(_) => 2,
+        Operation::CreatePayment(payment) => payment.apply.len(),
+        Operation::CapturePayment(capture) => capture.apply.as_ref().map_or(MAX_PARTS, Vec::len),
+        Operation::ApplyPayment(apply) | Operation::UnapplyPayment(apply) => apply.apply.len(),
+        Operation::CreateRefund(refund) => refund.from.as_ref().map_or(MAX_PARTS / 10, Vec::len),
+        Operation::FailRefund(_) => MAX_PARTS / 10,
+    };
+    documents * DOCUMENT_WEIGHT
+}
+
+/// Encodes commands as pieces, each at most [`PROPOSAL_BYTES`] and [`PROPOSAL_WEIGHT`] unless it is a single command.
 pub(crate) fn encode_pieces(commands: &[Command]) -> Vec<EncodedPiece> {
     let mut pieces = Vec::new();
     let mut waiting: Vec<&[Command]> = commands.chunks(PIECE_COMMANDS).rev().collect();
     while let Some(chunk) = waiting.pop() {
         let bytes = encode_commands(chunk);
-        if bytes.len() + LENGTH_BYTES > PROPOSAL_BYTES && chunk.len() > 1 {
+        let weight = chunk.iter().map(weight).sum();
+        if (bytes.len() + LENGTH_BYTES > PROPOSAL_BYTES || weight > PROPOSAL_WEIGHT) && chunk.len() > 1 {
             let (first, second) = chunk.split_at(chunk.len() / 2);
             waiting.push(second);
             waiting.push(first);
         } else {
-            pieces.push(EncodedPiece { bytes, commands: chunk.len() });
+            pieces.push(EncodedPiece { bytes, commands: chunk.len(), weight });
         }
     }
     pieces
@@ -40,21 +79,27 @@ pub(crate) fn encode_pieces(commands: &[Command]) -> Vec<EncodedPiece> {
 
 /// A proposal under construction.
 #[derive(Debug, Default)]
-pub(crate) struct ProposalBytes(Vec<u8>);
+pub(crate) struct ProposalBytes {
+    bytes: Vec<u8>,
+    weight: usize,
+}
 
 impl ProposalBytes {
-    pub(crate) fn has_room_for(&self, piece: &[u8]) -> bool {
-        self.0.is_empty() || self.0.len() + LENGTH_BYTES + piece.len() <= PROPOSAL_BYTES
+    pub(crate) fn has_room_for(&self, piece: &EncodedPiece) -> bool {
+        let fits = self.bytes.len() + LENGTH_BYTES + piece.bytes.len() <= PROPOSAL_BYTES
+            && self.weight + piece.weight <= PROPOSAL_WEIGHT;
+        self.bytes.is_empty() || fits
     }
 
-    pub(crate) fn push(&mut self, piece: &[u8]) {
-        let length = u32::try_from(piece.len()).expect("bodies are bounded far below 4 GiB");
-        self.0.extend_from_slice(&length.to_le_bytes());
-        self.0.extend_from_slice(piece);
+    pub(crate) fn push(&mut self, piece: &EncodedPiece) {
+        let length = u32::try_from(piece.bytes.len()).expect("bodies are bounded far below 4 GiB");
+        self.bytes.extend_from_slice(&length.to_le_bytes());
+        self.bytes.extend_from_slice(&piece.bytes);
+        self.weight += piece.weight;
     }
 
     pub(crate) fn finish(self) -> Vec<u8> {
-        self.0
+        self.bytes
     }
 }
 

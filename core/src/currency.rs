@@ -18,6 +18,8 @@ pub struct Currency {
 
 /// Currencies that a book registers are numbered from here, above every ISO numeric code.
 pub const FIRST_REGISTERED: u16 = 1000;
+/// The most currencies that a book registers; its running totals have a row for each.
+pub const MAX_REGISTERED: u16 = 1000;
 
 /// ISO 4217: code, numeric code, exponent. Precious metals and test codes have no minor unit and are left out.
 #[rustfmt::skip]

@@ -18,6 +18,11 @@ pub const MAX_BATCH: usize = 10_000;
 pub const MAX_PARTS: usize = 100;
 /// The most tax lines of a charge's line.
 pub const MAX_TAX_LINES: usize = 10;
+/// The most tax lines of a whole charge: every decision on a charge keeps all of them.
+pub const MAX_CHARGE_TAX_LINES: usize = 200;
+/// The most characters of a name, and of a number, a time zone or a reason.
+pub const MAX_NAME: usize = 200;
+pub const MAX_WORD: usize = 64;
 
 /// What every posting operation takes beside its own values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -14,6 +14,7 @@
 //!
 //! In an atomic batch the first refused element decides.
 
+use crate::currency::MAX_REGISTERED;
 use crate::id::{AccountCode, BookCode, CurrencyCode, DocumentId, EntryNumber, Position, Role};
 
 /// Where in the request the reason stands.
@@ -101,6 +102,8 @@ pub enum Reason {
         "a document gathers at most 1,000 entries of at most 1,000 lines, and a payment settles at most 1,000 charges"
     )]
     DocumentFull,
+    #[error("a book registers at most {MAX_REGISTERED} currencies")]
+    TooManyCurrencies,
 }
 
 /// A refusal: decided, replicated, final for its key.
@@ -163,6 +166,7 @@ impl Reason {
             Self::Overdraft { .. } => "overdraft",
             Self::BalanceTooLarge { .. } => "balance_too_large",
             Self::DocumentFull => "document_full",
+            Self::TooManyCurrencies => "too_many_currencies",
         }
     }
 }

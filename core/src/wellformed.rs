@@ -8,8 +8,9 @@ use crate::entry::{MAX_DESCRIPTION, MAX_LINES, MAX_METADATA, Metadata, Side};
 use crate::id::CurrencyCode;
 use crate::money::{MAX_DECIMALS, WrittenAmount};
 use crate::operation::{
-    CreateCharge, CreatePayment, CreateRefund, Currencies, Details, MAX_BATCH, MAX_PARTS, MAX_TAX_LINES, Operation,
-    PostEntry, WrittenApplication, WrittenLine, WrittenRefundPart,
+    CreateCharge, CreatePayment, CreateRefund, Currencies, Details, MAX_BATCH, MAX_CHARGE_TAX_LINES, MAX_NAME,
+    MAX_PARTS, MAX_TAX_LINES, MAX_WORD, OpenAccount, Operation, PostEntry, WrittenApplication, WrittenLine,
+    WrittenRefundPart,
 };
 
 /// Why an operation cannot be proposed.
@@ -23,19 +24,15 @@ const SCALE: u32 = 20;
 /// `Ok` if every posting rule's preconditions on the request itself hold.
 pub fn check(operation: &Operation) -> Result<(), Malformed> {
     match operation {
-        Operation::OpenBook(_) | Operation::CloseAccount(_) | Operation::VoidHold(_) | Operation::VoidPayment(_) => {
-            Ok(())
+        Operation::CloseAccount(_) | Operation::VoidHold(_) | Operation::VoidPayment(_) => Ok(()),
+        Operation::OpenBook(open) => {
+            check_length(&open.name, MAX_NAME)?;
+            check_length(&open.time_zone, MAX_WORD)
         }
         Operation::RegisterCurrency(register) => {
             require(register.decimals <= MAX_DECIMALS, "a currency has at most 18 decimals")
         }
-        Operation::OpenAccount(open) => match &open.currencies {
-            Currencies::Any => Ok(()),
-            Currencies::Only(codes) => require(
-                !codes.is_empty() && codes.windows(2).all(|pair| pair[0] < pair[1]),
-                "an account's currencies are one or more, each once",
-            ),
-        },
+        Operation::OpenAccount(open) => check_account(open),
         Operation::PostEntry(entry) => check_entry(entry),
         Operation::PostEntries(entries) => {
             require((1..=MAX_BATCH).contains(&entries.len()), "a batch has 1 to 10,000 elements")?;
@@ -69,6 +66,25 @@ pub fn check(operation: &Operation) -> Result<(), Malformed> {
 
 fn require(holds: bool, rule: &'static str) -> Result<(), Malformed> {
     if holds { Ok(()) } else { Err(Malformed(rule)) }
+}
+
+fn check_length(text: &str, most: usize) -> Result<(), Malformed> {
+    require(text.chars().count() <= most, "a name has at most 200 characters; a number, time zone or reason 64")
+}
+
+fn check_account(open: &OpenAccount) -> Result<(), Malformed> {
+    check_length(&open.name, MAX_NAME)?;
+    check_length(open.number.as_deref().unwrap_or_default(), MAX_WORD)?;
+    match &open.currencies {
+        Currencies::Any => Ok(()),
+        Currencies::Only(codes) => {
+            require(
+                !codes.is_empty() && codes.windows(2).all(|pair| pair[0] < pair[1]),
+                "an account's currencies are one or more, each once",
+            )?;
+            require(codes.len() <= MAX_PARTS, "an account names at most 100 currencies")
+        }
+    }
 }
 
 fn check_details(details: &Details) -> Result<(), Malformed> {
@@ -113,6 +129,8 @@ fn check_charge(charge: &CreateCharge) -> Result<(), Malformed> {
         require(tax <= Sum::of([line.amount]), "a line's tax is at most its amount")?;
         require(line.defer.is_none_or(|defer| defer.from <= defer.to), "a deferral's days are in order")?;
     }
+    let tax_lines: usize = charge.lines.iter().map(|line| line.tax.len()).sum();
+    require(tax_lines <= MAX_CHARGE_TAX_LINES, "a charge has at most 200 tax lines")?;
     require(charge.rate.is_none_or(|rate| rate.mantissa() > 0), "a rate is greater than zero")?;
     check_details(&charge.details)
 }
@@ -132,6 +150,7 @@ fn check_parts(apply: &[WrittenApplication]) -> Result<(), Malformed> {
 
 fn check_refund(refund: &CreateRefund) -> Result<(), Malformed> {
     check_details(&refund.details)?;
+    check_length(&refund.reason, MAX_WORD)?;
     let Some(parts) = &refund.from else { return Ok(()) };
     require((1..=MAX_PARTS).contains(&parts.len()), "a refund has 1 to 100 parts")?;
     let source = |part: &WrittenRefundPart| match part {

@@ -7,7 +7,7 @@ use axum::response::Response;
 use partita_core::document::{Charge, ChargeLine, Deferral};
 use partita_core::id::DocumentId as CoreDocumentId;
 use partita_core::operation::{
-    CreateCharge, MAX_PARTS, MAX_TAX_LINES, Operation, VoidCharge, WrittenChargeLine, WrittenTax,
+    CreateCharge, MAX_CHARGE_TAX_LINES, MAX_PARTS, MAX_TAX_LINES, Operation, VoidCharge, WrittenChargeLine, WrittenTax,
 };
 use partita_core::state::Read as _;
 use serde::{Deserialize, Serialize};
@@ -143,6 +143,11 @@ impl ChargeForm {
         }
         if lines.is_empty() {
             return Err(Problem::malformed("lines: must have at least 1 element").at("/lines"));
+        }
+        let tax_lines: usize = lines.iter().map(|line| line.tax.len()).sum();
+        if tax_lines > MAX_CHARGE_TAX_LINES {
+            let detail = format!("lines: must have at most {MAX_CHARGE_TAX_LINES} tax lines together, not {tax_lines}");
+            return Err(Problem::malformed(detail).at("/lines"));
         }
         let read = lines.into_iter().enumerate();
         read.map(|(index, line)| line.line().map_err(|problem| problem.under(&format!("/lines/{index}")))).collect()

@@ -1,6 +1,6 @@
 //! Registering a currency that ISO 4217 does not know.
 
-use crate::currency::{Currency, FIRST_REGISTERED};
+use crate::currency::{Currency, FIRST_REGISTERED, MAX_REGISTERED};
 use crate::id::CurrencyId;
 use crate::operation::RegisterCurrency;
 use crate::plan::{Change, Context, Plan};
@@ -14,9 +14,11 @@ pub fn plan<S: Read>(context: &Context<'_, S>, register: &RegisterCurrency) -> R
         return Err(Rejection::new(reason, Field::Id));
     }
     let registered = context.state.totals(context.book.id).registered_currencies;
-    let number = FIRST_REGISTERED.checked_add(registered).expect("a book registers fewer than 60,000 currencies");
+    if registered >= MAX_REGISTERED {
+        return Err(Rejection::new(Reason::TooManyCurrencies, Field::Whole));
+    }
     let currency = Currency {
-        id: CurrencyId(number),
+        id: CurrencyId(FIRST_REGISTERED + registered),
         code: register.code.clone(),
         decimals: register.decimals,
         decided: context.position,

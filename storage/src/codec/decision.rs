@@ -32,7 +32,7 @@ stored_enum!(Reason {
     16 => ItemRequired { account }, 17 => ItemNotAllowed { account }, 18 => CustomerMismatch, 19 => CurrencyMismatch,
     20 => RateRequired, 21 => OverCapture { available, decimals }, 22 => OverApplication { available, decimals },
     23 => OverRefund { available, decimals }, 24 => Overdraft { account, available, decimals },
-    25 => BalanceTooLarge { account }, 26 => DocumentFull,
+    25 => BalanceTooLarge { account }, 26 => DocumentFull, 27 => TooManyCurrencies,
 });
 
 stored_struct!(Rejection { reason, field, index });

@@ -267,6 +267,7 @@ pub(crate) fn reasons() -> Vec<Reason> {
         Reason::Overdraft { account: account(), available: -40, decimals: 2 },
         Reason::BalanceTooLarge { account: account() },
         Reason::DocumentFull,
+        Reason::TooManyCurrencies,
     ]
 }
 

@@ -109,7 +109,8 @@ pub(super) fn assert_agrees<E: TableEngine>(view: &View<'_, E>, model: &Memory) 
     for (id, book) in &model.books {
         assert_eq!(view.book(*id).as_ref(), Some(book));
         assert_eq!(view.totals(*id), model.totals(*id));
-        let accounts: Vec<_> = model.accounts.range((*id, Default::default())..).take_while(|row| row.0.0 == *id).collect();
+        let accounts: Vec<_> =
+            model.accounts.range((*id, Default::default())..).take_while(|row| row.0.0 == *id).collect();
         assert_eq!(view.accounts(*id).unwrap().len(), accounts.len());
         for ((_, account), value) in accounts {
             assert_eq!(view.account(*id, *account).as_ref(), Some(value));
@@ -119,15 +120,23 @@ pub(super) fn assert_agrees<E: TableEngine>(view: &View<'_, E>, model: &Memory) 
             }
             assert_eq!(view.controls_of(*id, *account), model.controls_of(*id, *account));
         }
-        let movements: Vec<_> =
-            model.movements.iter().filter(|row| row.0.control.book == *id).map(|(key, value)| (key.clone(), *value)).collect();
+        let movements: Vec<_> = model
+            .movements
+            .iter()
+            .filter(|row| row.0.control.book == *id)
+            .map(|(key, value)| (key.clone(), *value))
+            .collect();
         assert_eq!(view.movements(*id).unwrap(), movements);
         let charges: Vec<_> = model.charges.iter().filter(|row| row.0.0 == *id).map(|row| row.1.clone()).collect();
         assert_eq!(view.charges(*id, None, None, usize::MAX).unwrap(), charges);
         let holds: Vec<_> = model.holds.iter().filter(|row| row.0.0 == *id).map(|row| row.1.clone()).collect();
         assert_eq!(view.holds(*id, None, usize::MAX).unwrap(), holds);
-        let entries: Vec<_> =
-            model.entry_records.iter().filter(|row| row.0.0 == *id).map(|((_, number), record)| (*number, *record)).collect();
+        let entries: Vec<_> = model
+            .entry_records
+            .iter()
+            .filter(|row| row.0.0 == *id)
+            .map(|((_, number), record)| (*number, *record))
+            .collect();
         assert_eq!(view.entry_records(*id, Default::default(), usize::MAX).unwrap(), entries);
         for (number, _) in entries {
             assert_eq!(view.entry(*id, number), model.entry(*id, number));
