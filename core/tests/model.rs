@@ -2,6 +2,8 @@
 //!
 //! `PARTITA_MODEL_SEED` runs one seed alone, `PARTITA_MODEL_COMMANDS` and `PARTITA_MODEL_RUNS` more or fewer.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test stops where something is wrong")]
+
 #[path = "model/mod.rs"]
 mod model;
 mod support;
@@ -22,15 +24,18 @@ impl Ledger for Memory {
         Self::default()
     }
 
-    fn execute(&mut self, command: &Command) -> Executed {
-        let executed = execute(self, command);
-        for decision in &executed.expired {
-            self.record((**decision).clone());
-        }
-        if let Answer::Decided(decision) = &executed.answer {
-            self.record((**decision).clone());
-        }
-        executed
+    fn execute(&mut self, commands: &[Command]) -> Vec<Executed> {
+        let execute_one = |command| {
+            let executed = execute(self, command);
+            for decision in &executed.expired {
+                self.record((**decision).clone());
+            }
+            if let Answer::Decided(decision) = &executed.answer {
+                self.record((**decision).clone());
+            }
+            executed
+        };
+        commands.iter().map(execute_one).collect()
     }
 
     fn read(&self, check: &mut dyn FnMut(&dyn Read) -> Compared) -> Compared {

@@ -113,7 +113,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// The document as it stands by now: a command that follows an expiry may have changed it again.
+    /// The document as it stands by now: a later command of the same raft entry may have changed it again.
     fn now(&self, snapshot: &Snapshot) -> Snapshot {
         let shelf = self.shelf;
         match snapshot {
@@ -125,7 +125,8 @@ impl Comparison<'_> {
                 Snapshot::Payment { payment: shelf.payments[&payment.id].clone(), unapplied: *unapplied }
             }
             Snapshot::Refund(refund) => Snapshot::Refund(shelf.refunds[&refund.id].clone()),
-            Snapshot::Book(_) | Snapshot::Currency(_) | Snapshot::Account(_) => snapshot.clone(),
+            Snapshot::Account(account) => Snapshot::Account(shelf.account(account.id).clone()),
+            Snapshot::Book(_) | Snapshot::Currency(_) => snapshot.clone(),
         }
     }
 

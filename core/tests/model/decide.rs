@@ -183,16 +183,16 @@ impl Model {
         }
         let moment = Moment { position, today: command.today };
         let shelf = self.shelf_mut(command.book);
-        match &command.operation {
-            Operation::PostEntries(entries) => shelf.all_or_none(&moment, entries, manual::post_entry),
-            Operation::Transfers(transfers) => shelf.all_or_none(&moment, transfers, manual::transfer),
-            single => {
-                let wish = wish(shelf, &moment, single)?;
-                let mut effects = Effects::default();
-                shelf.fulfil(wish, position, &mut effects)?;
-                Ok(effects)
-            }
+        if let Operation::PostEntries(entries) = &command.operation {
+            return shelf.all_or_none(&moment, entries, manual::post_entry);
         }
+        if let Operation::Transfers(transfers) = &command.operation {
+            return shelf.all_or_none(&moment, transfers, manual::transfer);
+        }
+        let wish = wish(shelf, &moment, &command.operation)?;
+        let mut effects = Effects::default();
+        shelf.fulfil(&wish, position, &mut effects)?;
+        Ok(effects)
     }
 }
 
@@ -254,7 +254,7 @@ impl Shelf {
             wishes.push(wish.map_err(|rejection| Rejection { index: Some(index), ..rejection })?);
         }
         for (index, wish) in (0..).zip(wishes) {
-            if let Err(mut rejection) = self.fulfil(wish, moment.position, &mut effects) {
+            if let Err(mut rejection) = self.fulfil(&wish, moment.position, &mut effects) {
                 effects.entries.iter().for_each(|_| self.unpost_last());
                 rejection.index = Some(index);
                 return Err(rejection);
@@ -264,10 +264,10 @@ impl Shelf {
     }
 
     /// Does what was wished, or nothing.
-    fn fulfil(&mut self, wish: Wish, position: Position, effects: &mut Effects) -> Result<(), Rejection> {
+    fn fulfil(&mut self, wish: &Wish, position: Position, effects: &mut Effects) -> Result<(), Rejection> {
         let before = self.reserved.clone();
         let posted_before = self.entries.len();
-        let done = self.try_fulfil(&wish, position, effects);
+        let done = self.try_fulfil(wish, position, effects);
         if done.is_err() {
             self.reserved = before;
             while self.entries.len() > posted_before {

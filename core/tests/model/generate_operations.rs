@@ -7,6 +7,7 @@ use partita_core::document::{
 };
 use partita_core::entry::Side;
 use partita_core::id::{CurrencyCode, DocumentId, EntryNumber};
+use partita_core::money::WrittenAmount;
 use partita_core::operation::{
     AccountRef, ApplyPayment, CaptureHold, CapturePayment, CreateCharge, CreatePayment, CreateRefund, ManualKind,
     MoveRefund, Operation, PlaceHold, PostEntry, PostPaymentFee, ReverseEntry, Transfer, VoidCharge, VoidHold,
@@ -117,7 +118,7 @@ impl Generator {
     /// Up to four hundred lines of the greatest amount: sums beyond every bound.
     fn huge_lines(&mut self, shelf: &Shelf, lines: &mut Vec<WrittenLine>) {
         let currency = CurrencyCode::new(self.random.word(&["ETH", "USD"])).unwrap();
-        let amount = partita_core::money::WrittenAmount::parse("999999999999999999").unwrap();
+        let amount = WrittenAmount::parse("999999999999999999").unwrap();
         let (debit, credit) = (self.place(shelf), self.place(shelf));
         let count = *self.random.pick(&[20, 60, 200]);
         for (account, side) in [(debit, Side::Debit), (credit, Side::Credit)] {
@@ -199,27 +200,27 @@ impl Generator {
             Some(account) if self.random.chance(92) => account.code.clone(),
             Some(_) | None => self.place(shelf).code,
         };
-        let amount = if self.random.chance(25) {
+        // A tenth is so small that roundings are as large as what is rounded.
+        let tiny = self.random.chance(10);
+        let amount = if tiny {
+            written(self.random.between(2, 12), decimals)
+        } else if self.random.chance(20) {
             written(self.random.between(1, 40), decimals)
         } else {
             self.amount(None, decimals)
         };
         let mut left = minor_units(amount, decimals).unwrap_or(0);
         let mut tax = vec![];
-        for _ in 0..[0, 0, 1, 1, 1, 2, 3][self.random.below(7)] {
-            let most = if self.random.chance(15) { left } else { left / 3 };
+        let count = [0, 0, 1, 1, 1, 2, 3][self.random.below(7)];
+        for _ in 0..if tiny { 4 } else { count } {
+            let most = if tiny || self.random.chance(15) { left } else { left / 3 };
             if most > 0 {
                 let part = self.random.between(1, most.min(1 << 60));
                 left -= part;
-                let amount = if self.random.rarely(100) {
-                    self.amount(None, decimals.saturating_add(1))
-                } else {
-                    written(part, decimals)
-                };
+                let finer = format!("0.{}5", "0".repeat(usize::from(decimals)));
+                let too_fine = self.random.rarely(100);
+                let amount = if too_fine { WrittenAmount::parse(&finer).unwrap() } else { written(part, decimals) };
                 tax.push(WrittenTax { jurisdiction: self.jurisdiction(), amount });
-                if minor_units(amount, decimals).is_some_and(|minor| minor > part) {
-                    tax.pop();
-                }
             }
         }
         let defer = self

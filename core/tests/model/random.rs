@@ -44,6 +44,6 @@ impl Random {
     }
 
     pub(crate) fn between(&mut self, low: i128, high: i128) -> i128 {
-        low + i128::try_from(self.next()).unwrap() % (high - low + 1)
+        low + i128::from(self.next()) % (high - low + 1)
     }
 }

@@ -7,6 +7,7 @@ use partita_core::decision::{Answer, Command, Decision};
 use partita_core::execute::Executed;
 use partita_core::id::BookId;
 use partita_core::state::Read;
+use partita_core::wellformed;
 
 use super::compare;
 use super::coverage::Coverage;
@@ -16,8 +17,12 @@ use super::generate::{Fingerprinter, Generator};
 /// A ledger under test.
 pub(crate) trait Ledger {
     fn new(seed: u64) -> Self;
-    /// Decides the command and keeps its decisions.
-    fn execute(&mut self, command: &Command) -> Executed;
+    /// Decides the commands together and keeps their decisions.
+    fn execute(&mut self, commands: &[Command]) -> Vec<Executed>;
+    /// How many commands the next [`Self::execute`] should get.
+    fn batch(&mut self) -> usize {
+        1
+    }
     /// Lets `check` read the tables as they are.
     fn read(&self, check: &mut dyn FnMut(&dyn Read) -> compare::Compared) -> compare::Compared;
     /// Called now and then: a chance to crash and come back.
@@ -79,17 +84,30 @@ impl<L: Ledger> Run<L> {
     }
 
     fn step(&mut self, command: &Command) -> Result<(), String> {
-        let kind = command.operation.kind();
+        let prediction = self.predict(command);
+        self.execute(std::slice::from_ref(command), vec![prediction])
+    }
+
+    fn predict(&mut self, command: &Command) -> Prediction {
+        wellformed::check(&command.operation).expect("the generator asks for nothing that the edge would refuse");
         let prediction = self.model.decide(command);
-        self.coverage.note(kind, &prediction);
-        let executed = catch_unwind(AssertUnwindSafe(|| self.ledger.execute(command)))
+        self.coverage.note(command.operation.kind(), &prediction);
+        prediction
+    }
+
+    fn execute(&mut self, commands: &[Command], predictions: Vec<Prediction>) -> Result<(), String> {
+        let executed = catch_unwind(AssertUnwindSafe(|| self.ledger.execute(commands)))
             .map_err(|panic| format!("execute panicked: {}", panic_text(panic.as_ref())))?;
-        compare_answers(&executed, &prediction)?;
-        let model = &self.model;
-        let mut touched = prediction.expired;
-        if let Predicted::Decided(decision) = prediction.answer {
-            touched.push(decision);
+        assert_eq!(executed.len(), commands.len(), "one answer for each command");
+        let mut touched = vec![];
+        for (executed, prediction) in executed.iter().zip(predictions) {
+            compare_answers(executed, &prediction)?;
+            touched.extend(prediction.expired);
+            if let Predicted::Decided(decision) = prediction.answer {
+                touched.push(decision);
+            }
         }
+        let model = &self.model;
         let compared = self.ledger.read(&mut |state| {
             touched.iter().try_fold(0, |count, decision| Ok(count + compare::touched(model, state, decision)?))
         })?;
@@ -133,7 +151,8 @@ fn replay<L: Ledger>(seed: u64, commands: &[Command]) -> Option<(usize, String)>
 /// Leaves out whatever the failure does not need.
 fn shrink<L: Ledger>(seed: u64, mut failure: Failure) -> Failure {
     let mut chunk = failure.commands.len() / 2;
-    let mut budget = 400;
+    // A failure that needs its batches or crashes stays as long as it is.
+    let mut budget = if replay::<L>(seed, &failure.commands).is_some() { 400 } else { 0 };
     while chunk > 0 && budget > 0 {
         let mut start = 0;
         while start < failure.commands.len() && budget > 0 {
@@ -158,14 +177,19 @@ pub(crate) fn run<L: Ledger>(seed: u64, length: usize, fingerprint: Fingerprinte
     let mut run = Run::<L>::new(seed);
     let mut generator = Generator::new(seed, fingerprint);
     let mut commands = vec![];
-    for index in 1..=length {
-        let command = generator.command(&run.model);
-        commands.push(command.clone());
-        let mut done = run.step(&command);
+    while commands.len() < length {
+        let first = commands.len();
+        let mut predictions = vec![];
+        for _ in 0..run.ledger.batch() {
+            let command = generator.command(&run.model);
+            predictions.push(run.predict(&command));
+            commands.push(command);
+        }
+        let mut done = run.execute(&commands[first..], predictions);
         if done.is_ok() && generator.random.chance(2) {
             run.ledger.disturb();
         }
-        if done.is_ok() && index % 500 == 0 {
+        if done.is_ok() && commands.len() / 500 > first / 500 {
             done = run.everything();
         }
         if let Err(message) = done {
