@@ -91,6 +91,11 @@ impl App {
         self.reader().read(read)
     }
 
+    /// Reads the past, or all movements: for these the applier does not wait.
+    pub(crate) fn past<T>(&self, read: impl FnOnce(&Reader) -> Result<T, StorageError>) -> T {
+        read(self.reader()).unwrap_or_else(|error| stop(&error))
+    }
+
     /// # Panics
     /// If there is no such book: ids come from decisions and tables only.
     pub(crate) fn names(&self, book: BookId) -> Arc<Names> {

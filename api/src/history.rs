@@ -12,7 +12,7 @@ use crate::app::{App, REQUEST_DEADLINE};
 use crate::problem::{Code, Problem};
 use partita_storage::state::Order;
 
-/// Decisions read at one time: the applier waits while they are, so they are few.
+/// Decisions read at one time.
 const CHUNK: usize = 500;
 const CHUNK_BYTES: usize = 256 << 10;
 /// Postings read at one time.
@@ -62,7 +62,7 @@ fn each_entry(app: &App, since: Since, mut each: impl FnMut(&Entry)) -> Result<(
     let mut next = since.after.next();
     while next <= since.until {
         patience.check()?;
-        let decisions = app.view(|view| view.decisions(next, CHUNK, CHUNK_BYTES));
+        let decisions = app.past(|reader| reader.decisions(next, CHUNK, CHUNK_BYTES));
         let Some(last) = decisions.last() else { break };
         next = last.position.next();
         for decision in decisions {
@@ -89,7 +89,7 @@ pub(crate) fn item_at(
     let mut after = None;
     loop {
         patience.check()?;
-        let postings = app.view(|view| view.postings(key, Order::Oldest, after, POSTINGS));
+        let postings = app.past(|reader| reader.postings(key, Order::Oldest, after, POSTINGS));
         let Some(last) = postings.last() else { return Ok(sum) };
         after = Some(last.line.after.ordinal);
         for posting in &postings {

@@ -11,6 +11,7 @@ use partita_core::id::{CurrencyId, Position};
 use partita_core::resolve;
 use partita_core::state::{ControlKey, ItemKey, Movement, SubaccountKey, Sums};
 use partita_core::time::Date;
+use partita_storage::state::MovementsOf;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -137,7 +138,7 @@ pub async fn get(State(app): State<App>, path: PathArgs, query: Read<BalanceQuer
                     .id,
             ),
         };
-        let known = query.own.known_at.as_ref().map(|instant| app.view(|view| view.position_at(instant.0)));
+        let known = query.own.known_at.as_ref().map(|instant| app.past(|reader| reader.position_at(instant.0)));
         let wanted = Wanted { account, query: query.own, known };
         balances(app, names, &wanted, currency)
     })
@@ -234,7 +235,7 @@ fn movements(
             history::item_at(app, &key, &item.0, as_of, *known)?
         } else if party.is_some() || account.party.is_none() {
             let key = SubaccountKey { book, account: account.id, party: party.clone(), currency };
-            app.view(|view| view.balance_at(&key, as_of, *known))
+            app.past(|reader| reader.balance_at(&key, as_of, *known))
         } else {
             control_at(app, &ControlKey { book, account: account.id, currency }, as_of, *known)?
         };
@@ -247,7 +248,8 @@ fn movements(
 
 /// A control account's: its daily movements, less what was decided after `known`.
 fn control_at(app: &App, key: &ControlKey, as_of: Option<Date>, known: Option<Position>) -> Result<Movement, Problem> {
-    let (head, days) = app.view(|view| Ok((view.position(), view.movements_of(key)?)));
+    let (head, days) =
+        app.past(|reader| reader.read_with_movements(MovementsOf::Control(key), |view| Ok(view.position())));
     let counts = |date: Date| as_of.is_none_or(|as_of| date <= as_of);
     let mut sum = Movement::default();
     for (day, movement) in days.into_iter().filter(|(day, _)| counts(day.date)) {

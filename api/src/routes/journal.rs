@@ -141,7 +141,7 @@ impl Feed {
             let (app, next) = (self.app.clone(), self.next);
             let limit = usize::try_from(self.left).unwrap_or(CHUNK).min(CHUNK);
             let read = blocking(move || {
-                let decisions = app.view(|view| view.decisions(next, limit, CHUNK_BYTES));
+                let decisions = app.past(|reader| reader.decisions(next, limit, CHUNK_BYTES));
                 let mut lines = vec![];
                 for decision in &decisions {
                     serde_json::to_writer(&mut lines, &line(&app, decision)).expect("a decision's form is JSON");

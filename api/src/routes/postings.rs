@@ -183,7 +183,7 @@ impl Chain {
             return;
         }
         let order = if newest { Order::Newest } else { Order::Oldest };
-        let postings = app.view(|view| view.postings(&self.key, order, self.read_to, 200));
+        let postings = app.past(|reader| reader.postings(&self.key, order, self.read_to, 200));
         match postings.last() {
             None => self.exhausted = true,
             Some(last) => self.read_to = Some(last.line.after.ordinal),

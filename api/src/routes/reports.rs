@@ -10,6 +10,7 @@ use partita_core::id::{AccountId, CurrencyId, Position};
 use partita_core::report::trial_balance::{Columns, Posted, Row, Total, TrialBalance, trial_balance};
 use partita_core::state::Movement;
 use partita_core::time::Date;
+use partita_storage::state::MovementsOf;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -141,12 +142,14 @@ fn make(
 ) -> Result<TrialBalanceJson, Problem> {
     use partita_core::state::Read as _;
     let book = names.book.id;
-    let (position, head, totals, accounts, movements) = app.view(|view| {
-        Ok((view.position(), view.head_hash(), view.totals(book), view.accounts(book)?, view.movements(book)?))
+    let ((position, head, totals, accounts), movements) = app.past(|reader| {
+        reader.read_with_movements(MovementsOf::Book(book), |view| {
+            Ok((view.position(), view.head_hash(), view.totals(book), view.accounts(book)?))
+        })
     });
     let known = match known_at {
         None => position,
-        Some(instant) => app.view(|view| view.position_at(instant.0)).min(position),
+        Some(instant) => app.past(|reader| reader.position_at(instant.0)).min(position),
     };
     let mut posted: BTreeMap<(AccountId, CurrencyId, Date), Movement> = movements
         .into_iter()

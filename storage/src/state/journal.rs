@@ -38,15 +38,21 @@ impl JournalLayers {
         self.sealed.take()
     }
 
+    /// The block that holds `position`, unless only the engine has it.
+    pub(super) fn block_in_memory(&self, position: Position) -> Option<StoredBlock> {
+        let layers = [Some(&self.current), self.sealed.as_deref()];
+        layers.into_iter().flatten().find_map(|layer| {
+            let (first, bytes) = layer.range(..=position).next_back()?;
+            Some(StoredBlock { first: *first, bytes: Arc::clone(bytes) })
+        })
+    }
+
     /// The block that holds `position`, which is not beyond the head.
     pub(super) fn block(&self, engine: &impl TableRead, position: Position) -> Result<StoredBlock, StorageError> {
-        let layers = [Some(&self.current), self.sealed.as_deref()];
-        for layer in layers.into_iter().flatten() {
-            if let Some((first, bytes)) = layer.range(..=position).next_back() {
-                return Ok(StoredBlock { first: *first, bytes: Arc::clone(bytes) });
-            }
+        match self.block_in_memory(position) {
+            Some(block) => Ok(block),
+            None => stored_block(engine, position)?.ok_or(StorageError::Gap { position }),
         }
-        stored_block(engine, position)?.ok_or(StorageError::Gap { position })
     }
 }
 

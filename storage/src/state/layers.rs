@@ -266,6 +266,21 @@ impl<K: TableKey, V: Stored + Clone, M: Changes<V>> Layers<K, V, M> {
 }
 
 impl<K: TableKey, V: Stored + Clone> OrderedTable<K, V> {
+    /// What memory has to say about `range`, as a table of its own: together with a snapshot of the engine that is
+    /// taken at the same time it can be scanned after the lock is gone.
+    pub(super) fn part(&self, range: &KeyRange) -> Self {
+        let mut part = Self::new(self.table, 0);
+        let to = range.to.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let bounds = (Bound::Included(&range.from), to);
+        // From the oldest layer to the newest.
+        for layer in [Some(&*self.settled), self.sealed.as_deref(), Some(&self.current)].into_iter().flatten() {
+            for (key, value) in layer.range::<Vec<u8>, _>(bounds) {
+                part.current.insert(key.clone(), value.clone());
+            }
+        }
+        part
+    }
+
     /// At most `limit` records of `range`, in order, all layers merged.
     pub(super) fn scan(
         &self,
@@ -419,7 +434,12 @@ mod tests {
 
     fn run<M: Changes<Movement>>(
         steps: &[Step],
-        scan: impl Fn(&Layers<ControlKey, Movement, M>, &MemoryEngine, &KeyRange, usize) -> Option<Vec<(ControlKey, Movement)>>,
+        scan: impl Fn(
+            &Layers<ControlKey, Movement, M>,
+            &MemoryEngine,
+            &KeyRange,
+            usize,
+        ) -> Option<Vec<(ControlKey, Movement)>>,
     ) {
         let engine = MemoryEngine::new();
         // Room for the smallest cache there is: it forgets all the time.

@@ -1,13 +1,14 @@
 //! Reading the state of a node between two raft entries.
 //!
 //! A closure given to [`Reader::read`] sees one state: the applier waits while it runs, so every call on the view
-//! is bounded by a limit or by the size of a chart, and nothing slow belongs inside.
+//! is bounded by a limit or by the size of a chart, and nothing slow belongs inside. What takes longer, the past and
+//! reports over all movements, is asked of the [`Reader`] itself and keeps nobody waiting.
 
 use std::fmt;
 use std::sync::Arc;
 
 use partita_core::account::{Account, Book};
-use partita_core::chain::PostingRef;
+use partita_core::chain::{Chain, PostingRef};
 use partita_core::currency::Currency;
 use partita_core::decision::Decision;
 use partita_core::document::{Charge, Hold, Payment, Refund};
@@ -25,12 +26,21 @@ use partita_core::time::{Date, Timestamp};
 use super::applier::Shared;
 use super::error::StorageError;
 use super::layers::OrderedTable;
+use super::past::{self, UpTo};
 use super::walk::{Order, Posting, Walk};
 use super::working::WorkingSet;
 use crate::codec::Stored;
 use crate::codec::keys::{DocumentKind, TableKey, prefix};
 use crate::engine::{KeyRange, RocksEngine, TableEngine};
 use crate::tree::Hash;
+
+/// Which movements are read.
+#[derive(Clone, Copy, Debug)]
+pub enum MovementsOf<'a> {
+    Book(BookId),
+    /// One account in one currency.
+    Control(&'a ControlKey),
+}
 
 /// A handle for readers; cheap to clone.
 pub struct Reader<E = RocksEngine> {
@@ -68,6 +78,95 @@ impl<E: TableEngine> Reader<E> {
         let working = self.shared.working.read();
         assert!(!working.is_executing, "the state machine stopped in the middle of a raft entry");
         read(&View { working: &working })
+    }
+
+    /// `read`, and with it the movements as of the same moment, by account, currency and date. The applier waits
+    /// for `read` and not for the movements that are on the disk.
+    pub fn read_with_movements<T>(
+        &self,
+        of: MovementsOf<'_>,
+        read: impl FnOnce(&View<'_, E>) -> Result<T, StorageError>,
+    ) -> Result<(T, Vec<(MovementKey, Movement)>), StorageError> {
+        let range = KeyRange::prefix(match of {
+            MovementsOf::Book(book) => prefix::book(book),
+            MovementsOf::Control(key) => prefix::movements(key),
+        });
+        let engine = self.engine();
+        let (read, changed, snapshot) =
+            self.read(|view| (read(view), view.working.movements.part(&range), engine.snapshot()));
+        Ok((read?, changed.scan(&snapshot, &range, usize::MAX)?))
+    }
+
+    /// The journal up to the last decision.
+    fn past(&self) -> UpTo<'_, E> {
+        UpTo { shared: &self.shared, head: self.read(|view| view.working.head) }
+    }
+
+    /// The decision at `position`; `None` beyond the head.
+    pub fn decision(&self, position: Position) -> Result<Option<Decision>, StorageError> {
+        past::decision(&self.past(), position)
+    }
+
+    /// Decisions in order: at most `limit`, and no more once their stored bytes reach `max_bytes`.
+    pub fn decisions(&self, from: Position, limit: usize, max_bytes: usize) -> Result<Vec<Decision>, StorageError> {
+        past::decisions(&self.past(), from, limit, max_bytes)
+    }
+
+    /// The last decision recorded at `instant` or before; 0 if there is none.
+    pub fn position_at(&self, instant: Timestamp) -> Result<Position, StorageError> {
+        past::position_at(&self.past(), instant)
+    }
+
+    /// A posting by its place; `None` if there is none.
+    pub fn posting(&self, at: PostingRef) -> Result<Option<Posting>, StorageError> {
+        Walk::new(&self.past()).posting(at)
+    }
+
+    /// A subaccount's chain, and the journal up to then.
+    fn chain(&self, key: &SubaccountKey) -> Result<(Chain, UpTo<'_, E>), StorageError> {
+        let (subaccount, head) =
+            self.read(|view| (view.working.subaccounts.get(&*view.working.engine, key), view.working.head));
+        Ok((subaccount?.unwrap_or_default().chain, UpTo { shared: &self.shared, head }))
+    }
+
+    /// Postings of a subaccount behind the one with ordinal `after`, at most `limit`.
+    pub fn postings(
+        &self,
+        key: &SubaccountKey,
+        order: Order,
+        after: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<Posting>, StorageError> {
+        let (chain, past) = self.chain(key)?;
+        Walk::new(&past).postings(key, &chain, order, after, limit)
+    }
+
+    /// All debits and credits of a subaccount with effective dates up to `as_of`, as known at position `at`.
+    pub fn balance_at(
+        &self,
+        key: &SubaccountKey,
+        as_of: Option<Date>,
+        at: Option<Position>,
+    ) -> Result<Movement, StorageError> {
+        let is_whole_account =
+            self.read(|view| view.account(key.book, key.account)).is_some_and(|account| account.party.is_none());
+        if let (Some(as_of), None, true) = (as_of, at, is_whole_account) {
+            return self.account_balance_at(key, as_of);
+        }
+        let (chain, past) = self.chain(key)?;
+        Walk::new(&past).balance_at(key, &chain, as_of, at)
+    }
+
+    /// Where the subaccount is the whole account, days are fewer than postings.
+    fn account_balance_at(&self, key: &SubaccountKey, as_of: Date) -> Result<Movement, StorageError> {
+        let control = ControlKey { book: key.book, account: key.account, currency: key.currency };
+        let ((), days) = self.read_with_movements(MovementsOf::Control(&control), |_view| Ok(()))?;
+        let mut sum = Movement::default();
+        for (_, movement) in days.into_iter().filter(|(day, _)| day.date <= as_of) {
+            sum.debits += movement.debits;
+            sum.credits += movement.credits;
+        }
+        Ok(sum)
     }
 
     /// The store underneath, for hard-linked copies of it.
@@ -123,59 +222,7 @@ impl<E: TableEngine> View<'_, E> {
 
     /// `None` beyond the head.
     pub fn decision(&self, position: Position) -> Result<Option<Decision>, StorageError> {
-        Ok(self.working.decision(position)?.map(Arc::unwrap_or_clone))
-    }
-
-    /// Decisions in order: at most `limit`, and no more once their stored bytes reach `max_bytes`.
-    pub fn decisions(&self, from: Position, limit: usize, max_bytes: usize) -> Result<Vec<Decision>, StorageError> {
-        let (mut found, mut bytes) = (vec![], 0);
-        let mut next = from.max(Position(1));
-        while next <= self.position() {
-            let stored = self.working.block(next)?;
-            let block = stored.open()?;
-            if block.header().last() < next {
-                return Err(StorageError::Gap { position: next });
-            }
-            while next <= block.header().last() {
-                if found.len() >= limit || (bytes >= max_bytes && !found.is_empty()) {
-                    return Ok(found);
-                }
-                let damaged = |source| StorageError::Block { first: stored.first, source };
-                bytes += block.decision_bytes(next).map_err(damaged)?.len();
-                found.push(block.decision(next).map_err(damaged)?);
-                next = next.next();
-            }
-        }
-        Ok(found)
-    }
-
-    /// The last decision recorded at `instant` or before; 0 if there is none.
-    pub fn position_at(&self, instant: Timestamp) -> Result<Position, StorageError> {
-        let head = self.working.head;
-        if instant >= head.time {
-            return Ok(head.position);
-        }
-        // What is recorded in time ends at `before` or later, and before `beyond`.
-        let (mut before, mut beyond) = (Position(0), head.position);
-        while beyond.0 - before.0 > 1 {
-            let middle = Position(before.0 + (beyond.0 - before.0) / 2);
-            let stored = self.working.block(middle)?;
-            let block = stored.open()?;
-            let header = block.header();
-            if header.first_recorded_at > instant {
-                beyond = header.first;
-            } else if header.last_recorded_at <= instant {
-                before = header.last();
-            } else {
-                let damaged = |source| StorageError::Block { first: stored.first, source };
-                let mut last = header.first;
-                while last < header.last() && block.decision(last.next()).map_err(damaged)?.recorded_at <= instant {
-                    last = last.next();
-                }
-                return Ok(last);
-            }
-        }
-        Ok(before)
+        past::decision(self.working, position)
     }
 
     /// Books in the order of their codes.
@@ -196,16 +243,6 @@ impl<E: TableEngine> View<'_, E> {
     /// By account and currency.
     pub fn controls(&self, book: BookId) -> Result<Vec<(ControlKey, Sums)>, StorageError> {
         Ok(self.working.charts.controls(book))
-    }
-
-    /// All movements of a book, by account, currency and date.
-    pub fn movements(&self, book: BookId) -> Result<Vec<(MovementKey, Movement)>, StorageError> {
-        self.working.movements.scan(&*self.working.engine, &KeyRange::prefix(prefix::book(book)), usize::MAX)
-    }
-
-    /// One account's movements in one currency, by date.
-    pub fn movements_of(&self, key: &ControlKey) -> Result<Vec<(MovementKey, Movement)>, StorageError> {
-        self.working.movements.scan(&*self.working.engine, &KeyRange::prefix(prefix::movements(key)), usize::MAX)
     }
 
     /// Items of one party in an account or, without a party, of the whole account; by party, item and currency.
@@ -340,32 +377,6 @@ impl<E: TableEngine> View<'_, E> {
         let range = range_after(prefix::book(book), Some((book, after).to_bytes()));
         let rows = self.working.entries.scan(&*self.working.engine, &range, limit)?;
         Ok(rows.into_iter().map(|((_, number), record)| (number, record)).collect())
-    }
-
-    /// A posting by its place; `None` if there is none.
-    pub fn posting(&self, at: PostingRef) -> Result<Option<Posting>, StorageError> {
-        Walk::new(self.working).posting(at)
-    }
-
-    /// Postings of a subaccount behind the one with ordinal `after`, at most `limit`.
-    pub fn postings(
-        &self,
-        key: &SubaccountKey,
-        order: Order,
-        after: Option<u64>,
-        limit: usize,
-    ) -> Result<Vec<Posting>, StorageError> {
-        Walk::new(self.working).postings(key, order, after, limit)
-    }
-
-    /// All debits and credits of a subaccount with effective dates up to `as_of`, as known at position `at`.
-    pub fn balance_at(
-        &self,
-        key: &SubaccountKey,
-        as_of: Option<Date>,
-        at: Option<Position>,
-    ) -> Result<Movement, StorageError> {
-        Walk::new(self.working).balance_at(key, as_of, at)
     }
 }
 

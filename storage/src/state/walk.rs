@@ -14,9 +14,9 @@ use partita_core::time::{Date, Timestamp};
 
 use super::error::StorageError;
 use super::journal::StoredBlock;
-use super::working::WorkingSet;
+use super::past::Past;
 use crate::codec::keys::TableKey;
-use crate::engine::{Table, TableEngine};
+use crate::engine::Table;
 
 /// From which end a statement is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +35,8 @@ pub struct Posting {
 }
 
 /// One walk; it remembers the block and the decision it read last, as neighbours are often together.
-pub(super) struct Walk<'a, E> {
-    working: &'a WorkingSet<E>,
+pub(super) struct Walk<'a, P> {
+    past: &'a P,
     block: Option<StoredBlock>,
     decision: Option<Arc<Decision>>,
 }
@@ -86,21 +86,21 @@ fn roots(chain: &Chain) -> Vec<(u64, PostingRef)> {
         .collect()
 }
 
-impl<'a, E: TableEngine> Walk<'a, E> {
-    pub(super) fn new(working: &'a WorkingSet<E>) -> Self {
-        Self { working, block: None, decision: None }
+impl<'a, P: Past> Walk<'a, P> {
+    pub(super) fn new(past: &'a P) -> Self {
+        Self { past, block: None, decision: None }
     }
 
     fn decision(&mut self, position: Position) -> Result<Option<Arc<Decision>>, StorageError> {
         if let Some(decision) = self.decision.as_ref().filter(|decision| decision.position == position) {
             return Ok(Some(Arc::clone(decision)));
         }
-        if position == Position(0) || position > self.working.head.position {
+        if position == Position(0) || position > self.past.until().position {
             return Ok(None);
         }
         let block = match self.block.take() {
             Some(block) if block.first <= position && position <= block.header()?.last() => block,
-            Some(_) | None => self.working.block(position)?,
+            Some(_) | None => self.past.block(position)?,
         };
         let decision = Arc::new(block.decision(position)?);
         self.block = Some(block);
@@ -142,12 +142,12 @@ impl<'a, E: TableEngine> Walk<'a, E> {
     pub(super) fn postings(
         &mut self,
         key: &SubaccountKey,
+        chain: &Chain,
         order: Order,
         after: Option<u64>,
         limit: usize,
     ) -> Result<Vec<Posting>, StorageError> {
-        let Some(subaccount) = self.working.subaccounts.get(&*self.working.engine, key)? else { return Ok(vec![]) };
-        let count = subaccount.chain.postings();
+        let count = chain.postings();
         let limit = u64::try_from(limit).unwrap_or(u64::MAX);
         // The page's ordinals, both ends included.
         let (first, last) = match order {
@@ -164,7 +164,7 @@ impl<'a, E: TableEngine> Walk<'a, E> {
             return Ok(vec![]);
         }
         let mut page = vec![];
-        let mut next = self.find(key, &subaccount.chain, last)?;
+        let mut next = self.find(key, chain, last)?;
         for _ in first..=last {
             let at = next.expect("a chain has as many postings as its balance says");
             let place = self.chained(key, at)?;
@@ -196,13 +196,11 @@ impl<'a, E: TableEngine> Walk<'a, E> {
     pub(super) fn balance_at(
         &mut self,
         key: &SubaccountKey,
+        chain: &Chain,
         as_of: Option<Date>,
         at: Option<Position>,
     ) -> Result<Movement, StorageError> {
-        let Some(subaccount) = self.working.subaccounts.get(&*self.working.engine, key)? else {
-            return Ok(Movement::default());
-        };
-        let mut next = self.newest_until(key, &subaccount.chain, at.unwrap_or(Position(u64::MAX)))?;
+        let mut next = self.newest_until(key, chain, at.unwrap_or(Position(u64::MAX)))?;
         // What was posted behind the last moment when all dates were early enough is looked at one by one.
         let mut sum = Movement::default();
         while let Some(reference) = next {

@@ -22,8 +22,9 @@ use super::charts::Charts;
 use super::error::StorageError;
 use super::head::Applied;
 use super::horizon::Horizons;
-use super::journal::{JournalLayers, StoredBlock};
+use super::journal::JournalLayers;
 use super::layers::{OrderedTable, PointTable};
+use super::past;
 use crate::codec::keys::{CustomerKey, DocumentKind, TableKey};
 use crate::engine::{KeyRange, Table, TableEngine};
 use crate::tree::Frontier;
@@ -111,11 +112,6 @@ impl<E: TableEngine> WorkingSet<E> {
         Ok(())
     }
 
-    /// The block that holds a decision.
-    pub(super) fn block(&self, position: Position) -> Result<StoredBlock, StorageError> {
-        self.journal.block(&*self.engine, position)
-    }
-
     /// The decision at `position`; `None` beyond the head.
     pub(super) fn decision(&self, position: Position) -> Result<Option<Arc<Decision>>, StorageError> {
         if position == Position(0) || position > self.head.position {
@@ -126,7 +122,7 @@ impl<E: TableEngine> WorkingSet<E> {
             let index = usize::try_from(index).expect("a raft entry's decisions are in memory");
             return Ok(self.unblocked.get(index).cloned());
         }
-        Ok(Some(Arc::new(self.block(position)?.decision(position)?)))
+        Ok(past::decision(self, position)?.map(Arc::new))
     }
 
     pub(super) fn find_entry(&self, book: BookId, number: EntryNumber) -> Result<Option<Entry>, StorageError> {

@@ -24,9 +24,9 @@ fn undisturbed(entries: &[Entry]) -> Undisturbed {
     for (place, entry) in entries.iter().enumerate() {
         assert_eq!(state.apply(place, entry), run_on_maps(&mut model, entry), "raft entry {place}");
     }
-    state.reader.read(|view| assert_agrees(view, &model));
+    assert_agrees(&state.reader, &model);
     state.checkpoint();
-    state.reader.read(|view| assert_agrees(view, &model));
+    assert_agrees(&state.reader, &model);
     Undisturbed { head_hash: state.head_hash(), tables: dump(&engine), model }
 }
 
@@ -84,12 +84,12 @@ fn a_disturbed_run_ends_as_an_undisturbed_one() {
         if let Some(sealed) = sealed {
             state.checkpointer.write(sealed).unwrap();
         }
-        state.reader.read(|view| assert_agrees(view, &expected.model));
+        assert_agrees(&state.reader, &expected.model);
         finish(&engine, &entries, &expected, "after crashes");
         state.checkpoint();
         assert_eq!(state.head_hash(), expected.head_hash, "seed {seed}");
         assert_same_tables(&dump(&engine), &expected.tables, "after a disturbed run");
-        state.reader.read(|view| assert_agrees(view, &expected.model));
+        assert_agrees(&state.reader, &expected.model);
     }
     assert!(
         crashes > 10 && checkpoints > 40 && replayed > 20,
@@ -160,13 +160,13 @@ fn rocksdb_comes_back_from_its_last_checkpoint() {
         state.apply(place, &entries[place]);
     }
     assert_eq!(state.head_hash(), expected.head_hash);
-    state.reader.read(|view| assert_agrees(view, &expected.model));
+    assert_agrees(&state.reader, &expected.model);
     state.checkpoint();
     assert_same_tables(&dump(state.reader.engine()), &expected.tables, "over RocksDB");
     drop(state);
     let state = open(directory.path());
     assert_eq!(state.next(), entries.len());
-    state.reader.read(|view| assert_agrees(view, &expected.model));
+    assert_agrees(&state.reader, &expected.model);
 }
 
 #[test]
