@@ -225,6 +225,54 @@ impl<E: TableEngine> View<'_, E> {
         past::decision(self.working, position)
     }
 
+    /// As [`Reader::decisions`], of this moment.
+    pub fn decisions(&self, from: Position, limit: usize, max_bytes: usize) -> Result<Vec<Decision>, StorageError> {
+        past::decisions(self.working, from, limit, max_bytes)
+    }
+
+    /// As [`Reader::position_at`], of this moment.
+    pub fn position_at(&self, instant: Timestamp) -> Result<Position, StorageError> {
+        past::position_at(self.working, instant)
+    }
+
+    /// As [`Reader::posting`], of this moment.
+    pub fn posting(&self, at: PostingRef) -> Result<Option<Posting>, StorageError> {
+        Walk::new(self.working).posting(at)
+    }
+
+    /// As [`Reader::postings`], of this moment.
+    pub fn postings(
+        &self,
+        key: &SubaccountKey,
+        order: Order,
+        after: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<Posting>, StorageError> {
+        let chain = self.working.subaccount(key).chain;
+        Walk::new(self.working).postings(key, &chain, order, after, limit)
+    }
+
+    /// As [`Reader::balance_at`], of this moment.
+    pub fn balance_at(
+        &self,
+        key: &SubaccountKey,
+        as_of: Option<Date>,
+        at: Option<Position>,
+    ) -> Result<Movement, StorageError> {
+        let chain = self.working.subaccount(key).chain;
+        Walk::new(self.working).balance_at(key, &chain, as_of, at)
+    }
+
+    /// All movements of a book, by account, currency and date.
+    pub fn movements(&self, book: BookId) -> Result<Vec<(MovementKey, Movement)>, StorageError> {
+        self.working.movements.scan(&*self.working.engine, &KeyRange::prefix(prefix::book(book)), usize::MAX)
+    }
+
+    /// One account's movements in one currency, by date.
+    pub fn movements_of(&self, key: &ControlKey) -> Result<Vec<(MovementKey, Movement)>, StorageError> {
+        self.working.movements.scan(&*self.working.engine, &KeyRange::prefix(prefix::movements(key)), usize::MAX)
+    }
+
     /// Books in the order of their codes.
     pub fn books(&self, after: Option<&BookCode>, limit: usize) -> Result<Vec<Arc<Book>>, StorageError> {
         Ok(self.working.charts.books_after(after).take(limit).collect())

@@ -113,6 +113,7 @@ fn balances_at_earlier_moments_are_sums_of_postings() {
                     }
                 }
             }
+            assert_eq!(reader.read(|view| view.balance_at(&key, as_of, at)).unwrap(), expected);
             assert_eq!(reader.balance_at(&key, as_of, at).unwrap(), expected, "{key:?} {as_of:?} {at:?}");
             asked += 1;
         }
