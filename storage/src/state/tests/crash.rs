@@ -33,8 +33,8 @@ fn undisturbed(entries: &[Entry]) -> Undisturbed {
 /// Applies the rest and compares everything.
 fn finish(engine: &MemoryEngine, entries: &[Entry], expected: &Undisturbed, when: &str) {
     let mut state = State::open(engine.clone());
-    for place in state.next()..entries.len() {
-        state.apply(place, &entries[place]);
+    for (place, entry) in entries.iter().enumerate().skip(state.next()) {
+        state.apply(place, entry);
     }
     assert_eq!(state.head_hash(), expected.head_hash, "{when}");
     state.checkpoint();

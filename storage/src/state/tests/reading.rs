@@ -126,7 +126,7 @@ fn scans_page_through_all_layers() {
     let (state, model, _) = layered(23);
     state.reader.read(|view| {
         let mut items = 0;
-        for ((book, account), _) in &model.accounts {
+        for (book, account) in model.accounts.keys() {
             let of_account: Vec<_> =
                 model.items.iter().filter(|row| (row.0.book, row.0.account) == (*book, *account)).collect();
             let mut after = None;
@@ -148,7 +148,7 @@ fn scans_page_through_all_layers() {
         assert!(items > 20, "only {items} items");
 
         let mut documents = 0;
-        for (book, _) in &model.books {
+        for book in model.books.keys() {
             for customer in (0..7).map(|number| partita_core::id::Party::new(&format!("cus_{number}")).unwrap()) {
                 let expected: Vec<_> = model
                     .payments
@@ -278,10 +278,9 @@ fn readers_see_whole_raft_entries_while_others_are_applied_and_written() {
                 std::thread::sleep(Duration::from_millis(1));
             }
             applier.apply(super::applied(place), entry.clone());
-            if applier.checkpoint_due() {
-                if let Some(sealed) = applier.seal() {
-                    sender.send(sealed).unwrap();
-                }
+            let sealed = if applier.checkpoint_due() { applier.seal() } else { None };
+            if let Some(sealed) = sealed {
+                sender.send(sealed).unwrap();
             }
         }
         drop(sender);
