@@ -27,7 +27,9 @@ use super::{
     encode_decision, encode_record, fingerprint,
 };
 use crate::journal::block::{Block, BlockBuilder};
-use crate::state::{Applied, HeadRecord, Horizon, KeyClass, STATE_FORMAT, horizon_key, horizon_sample, parse_horizon_key};
+use crate::state::{
+    Applied, HeadRecord, Horizon, KeyClass, STATE_FORMAT, horizon_key, horizon_sample, parse_horizon_key,
+};
 use crate::tree::{Frontier, leaf};
 
 type Decodes = Box<dyn Fn(&[u8]) -> bool>;
