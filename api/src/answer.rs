@@ -261,13 +261,20 @@ pub(crate) fn result(app: &App, decision: &Decision, replayed: bool) -> ResultJs
     }
 }
 
+/// DOMAIN rule 6: undoing an operation is an operation.
+const UNDOING: &str = "void a charge, unapply or refund a payment, record a fee's return, fail a refund";
+
 /// The problem that a refusal is to its caller.
 pub(crate) fn refused(app: &App, decision: &Decision, rejection: &Rejection) -> Problem {
     let Rejection { reason, field, index } = rejection;
     let pointer = pointer(decision.operation, *field, *index, reason);
+    let what = match reason {
+        Reason::NotReversible => format!("{reason}: {UNDOING}"),
+        other => other.to_string(),
+    };
     let detail = match &pointer {
-        Some(pointer) => format!("{}: {reason}", field_name(pointer)),
-        None => reason.to_string(),
+        Some(pointer) => format!("{}: {what}", field_name(pointer)),
+        None => what,
     };
     let status = match reason {
         Reason::AlreadyExists { .. } | Reason::AlreadyReversed { .. } => StatusCode::CONFLICT,
@@ -390,22 +397,17 @@ fn existing(app: &App, refused: &Decision, what: &Existing, decided_at: partita_
 
 /// Where in the request the reason stands.
 fn pointer(operation: OperationKind, field: Field, index: Option<u32>, reason: &Reason) -> Option<String> {
-    let element = match (operation, index) {
-        (OperationKind::Transfers, Some(index)) => format!("/transfers/{index}"),
-        (_, Some(index)) => format!("/entries/{index}"),
-        (_, None) => String::new(),
-    };
+    let list = if operation == OperationKind::Transfers { "transfers" } else { "entries" };
+    let element = index.map_or_else(String::new, |index| format!("/{list}/{index}"));
     let place = match field {
         Field::Whole | Field::Role | Field::Source => return (!element.is_empty()).then_some(element),
         // A currency and an account are called by their code.
-        Field::Id => match operation {
-            OperationKind::RegisterCurrency | OperationKind::OpenAccount => "/code".to_owned(),
-            _ => "/id".to_owned(),
-        },
-        Field::Currency => match operation {
-            OperationKind::RegisterCurrency => "/code".to_owned(),
-            _ => "/currency".to_owned(),
-        },
+        Field::Id if matches!(operation, OperationKind::RegisterCurrency | OperationKind::OpenAccount) => {
+            "/code".to_owned()
+        }
+        Field::Id => "/id".to_owned(),
+        Field::Currency if operation == OperationKind::RegisterCurrency => "/code".to_owned(),
+        Field::Currency => "/currency".to_owned(),
         Field::FunctionalCurrency => "/functional_currency".to_owned(),
         Field::Currencies => "/currencies".to_owned(),
         Field::Amount => "/amount".to_owned(),
@@ -424,15 +426,23 @@ fn pointer(operation: OperationKind, field: Field, index: Option<u32>, reason: &
 
 /// Which member of a line.
 fn line_part(operation: OperationKind, reason: &Reason) -> &'static str {
-    let of_charge = operation == OperationKind::CreateCharge;
-    match reason {
-        Reason::UnknownAccount { .. } | Reason::AccountClosed { .. } if of_charge => "/revenue",
-        Reason::UnknownAccount { .. } | Reason::AccountClosed { .. } => "/account",
-        Reason::UnknownCurrency { .. } if !of_charge => "/currency",
-        Reason::TooManyDecimals { .. } => "/amount",
-        Reason::PartyNotAllowed { .. } if !of_charge => "/party",
-        Reason::ItemNotAllowed { .. } if !of_charge => "/item",
-        _ => "",
+    if matches!(reason, Reason::TooManyDecimals { .. }) {
+        return "/amount";
+    }
+    let is_account = matches!(reason, Reason::UnknownAccount { .. } | Reason::AccountClosed { .. });
+    if operation == OperationKind::CreateCharge {
+        return if is_account { "/revenue" } else { "" };
+    }
+    if is_account {
+        "/account"
+    } else if matches!(reason, Reason::UnknownCurrency { .. }) {
+        "/currency"
+    } else if matches!(reason, Reason::PartyNotAllowed { .. }) {
+        "/party"
+    } else if matches!(reason, Reason::ItemNotAllowed { .. }) {
+        "/item"
+    } else {
+        ""
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,12 +84,12 @@ impl App {
 
     /// Reads from the state between two raft entries. What cannot be read stops the node (DESIGN, invariant 7).
     pub(crate) fn view<T>(&self, read: impl FnOnce(&View<'_>) -> Result<T, StorageError>) -> T {
-        self.reader().read(read).unwrap_or_else(|error| stop(&error))
+        look(self.reader(), read).unwrap_or_else(|error| stop(&chain(&error)))
     }
 
     /// The same for reads that cannot fail.
     pub(crate) fn look<T>(&self, read: impl FnOnce(&View<'_>) -> T) -> T {
-        self.reader().read(read)
+        look(self.reader(), read)
     }
 
     /// Reads the past, or all movements: for these the applier does not wait.
@@ -200,9 +201,18 @@ pub(crate) fn read_problem(error: ReadError) -> Problem {
     }
 }
 
+/// Reads the state as the posting rules do. They have no error for what cannot be read: it panics, and the node stops.
+pub(crate) fn look<T>(reader: &Reader, read: impl FnOnce(&View<'_>) -> T) -> T {
+    let result = catch_unwind(AssertUnwindSafe(|| reader.read(read)));
+    result.unwrap_or_else(|panic| {
+        let what = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref().copied());
+        stop(what.unwrap_or("a read panicked"))
+    })
+}
+
 /// Stored state that cannot be read: nothing is answered from it any more.
-pub(crate) fn stop(error: &StorageError) -> ! {
-    tracing::error!(error = %chain(error), "the stored state cannot be read: the node stops");
+fn stop(error: &str) -> ! {
+    tracing::error!(error, "the stored state cannot be read: the node stops");
     std::process::abort()
 }
 

@@ -79,18 +79,18 @@ pub(crate) fn read<Form, T>(
     let mut together = vec![];
     let mut each = vec![];
     for (index, item) in items.enumerate() {
-        let prefix = format!("/{name}/{index}");
-        let content = convert(item.content).map_err(|problem| problem.under(&prefix))?;
+        let prefix = || format!("/{name}/{index}");
+        let content = convert(item.content).map_err(|problem| problem.under(&prefix()))?;
         match (atomic, item.key) {
             (true, None) => together.push(content),
             (false, Some(key)) => each.push((key.0, one(content))),
             (true, Some(_)) => {
                 let detail = format!("{name}[{index}].idempotency_key: an atomic batch has one key, the header's");
-                return Err(Problem::malformed(detail).at(format!("{prefix}/idempotency_key")));
+                return Err(Problem::malformed(detail).at(format!("{}/idempotency_key", prefix())));
             }
             (false, None) => {
                 let detail = format!("{name}[{index}]: idempotency_key is missing");
-                return Err(Problem::new(Code::IdempotencyKeyMissing, detail).at(prefix));
+                return Err(Problem::new(Code::IdempotencyKeyMissing, detail).at(prefix()));
             }
         }
     }

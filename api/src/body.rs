@@ -37,8 +37,8 @@ impl Default for BodyBudget {
 }
 
 impl BodyBudget {
-    fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
-        let blocks = u32::try_from(bytes.div_ceil(BLOCK).max(1)).expect("a body has at most 16 MiB");
+    fn take(&self, blocks: usize) -> Result<OwnedSemaphorePermit, Problem> {
+        let blocks = u32::try_from(blocks).expect("a body has at most 4,096 blocks");
         Arc::clone(&self.0).try_acquire_many_owned(blocks).map_err(|_full| {
             Problem::new(Code::Overloaded, "the bodies of other requests fill the memory set aside for them")
         })
@@ -57,9 +57,8 @@ impl FromRequest<App> for JsonBody {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         check_content_type(request.headers())?;
-        let announced = announced_length(request.headers())?;
-        let room = app.bodies().take(announced.unwrap_or(MAX_BODY))?;
-        let bytes = tokio::time::timeout(BODY_TIMEOUT, read(request.into_body(), announced.unwrap_or(0)))
+        check_announced_length(request.headers())?;
+        let (bytes, room) = tokio::time::timeout(BODY_TIMEOUT, read(request.into_body(), app.bodies()))
             .await
             .map_err(|_elapsed| {
                 let seconds = BODY_TIMEOUT.as_secs();
@@ -82,30 +81,32 @@ fn too_large() -> Problem {
     Problem::new(Code::TooLarge, format!("a body has at most {MAX_BODY} bytes (16 MiB)")).with("limit", MAX_BODY)
 }
 
-fn announced_length(headers: &HeaderMap) -> Result<Option<usize>, Problem> {
-    let Some(value) = headers.get(header::CONTENT_LENGTH) else { return Ok(None) };
+fn check_announced_length(headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(value) = headers.get(header::CONTENT_LENGTH) else { return Ok(()) };
     let length: u64 = value
         .to_str()
         .ok()
         .and_then(|text| text.parse().ok())
         .ok_or_else(|| Problem::malformed("the header Content-Length must be a number"))?;
-    match usize::try_from(length) {
-        Ok(length) if length <= MAX_BODY => Ok(Some(length)),
-        Ok(_) | Err(_) => Err(too_large()),
-    }
+    if usize::try_from(length).is_ok_and(|length| length <= MAX_BODY) { Ok(()) } else { Err(too_large()) }
 }
 
-async fn read(body: Body, expected: usize) -> Result<Bytes, Problem> {
-    let mut all = BytesMut::with_capacity(expected);
+/// Memory is taken as the body comes, not as it is announced: announcing costs a caller nothing.
+async fn read(body: Body, budget: &BodyBudget) -> Result<(Bytes, OwnedSemaphorePermit), Problem> {
+    let mut room = budget.take(1)?;
+    let mut all = BytesMut::new();
     let mut chunks = body.into_data_stream();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|_error| Problem::malformed("the body broke off"))?;
-        if all.len() + chunk.len() > MAX_BODY {
+        let length = all.len() + chunk.len();
+        if length > MAX_BODY {
             return Err(too_large());
         }
+        let more = length.div_ceil(BLOCK).saturating_sub(room.num_permits());
+        room.merge(budget.take(more)?);
         all.extend_from_slice(&chunk);
     }
-    Ok(all.freeze())
+    Ok((all.freeze(), room))
 }
 
 impl JsonBody {

@@ -14,8 +14,9 @@ use partita_core::entry::Side;
 use partita_core::id::{AccountId, BookCode, BookId, CurrencyId};
 use partita_core::money::Formatted;
 use partita_core::state::Read as _;
-
 use partita_storage::state::Reader;
+
+use crate::app::look;
 
 /// The names of every book that was asked for.
 pub struct Directory {
@@ -57,7 +58,7 @@ impl Directory {
         if let Some(names) = self.by_code.read().get(code) {
             return Some(Arc::clone(names));
         }
-        let book = self.reader.read(|view| view.book_by_code(code))?;
+        let book = look(&self.reader, |view| view.book_by_code(code))?;
         Some(self.keep(book))
     }
 
@@ -67,7 +68,7 @@ impl Directory {
         if let Some(names) = self.books.read().get(&id) {
             return Some(Arc::clone(names));
         }
-        let book = self.reader.read(|view| view.book(id))?;
+        let book = look(&self.reader, |view| view.book(id))?;
         Some(self.keep(book))
     }
 
@@ -97,9 +98,7 @@ impl Names {
         if let Some(account) = self.accounts.read().get(&id) {
             return Arc::clone(account);
         }
-        let account = self
-            .reader
-            .read(|view| view.account(self.book.id, id))
+        let account = look(&self.reader, |view| view.account(self.book.id, id))
             .unwrap_or_else(|| panic!("account {id} of book {} is missing", self.book.code));
         self.accounts.write().insert(id, Arc::clone(&account));
         account
@@ -113,7 +112,7 @@ impl Names {
             return currency.clone();
         }
         let currency = currency::iso_by_id(id)
-            .or_else(|| self.reader.read(|view| view.currency_by_id(self.book.id, id)))
+            .or_else(|| look(&self.reader, |view| view.currency_by_id(self.book.id, id)))
             .unwrap_or_else(|| panic!("currency {id} of book {} is missing", self.book.code));
         self.currencies.write().insert(id, currency.clone());
         currency

@@ -139,7 +139,7 @@ pub async fn accept(app: &App, listener: &TcpListener, mut stop: watch::Receiver
     loop {
         let permit = tokio::select! {
             permit = std::sync::Arc::clone(&room).acquire_owned() => permit.expect("the semaphore is never closed"),
-            _told = stop.wait_for(|told| *told) => break,
+            () = told(&mut stop) => break,
         };
         let stream = tokio::select! {
             accepted = listener.accept() => match accepted {
@@ -151,7 +151,7 @@ pub async fn accept(app: &App, listener: &TcpListener, mut stop: watch::Receiver
                     continue;
                 }
             },
-            _told = stop.wait_for(|told| *told) => break,
+            () = told(&mut stop) => break,
         };
         connect(stream, routes.clone(), &graceful, permit);
     }
@@ -160,6 +160,11 @@ pub async fn accept(app: &App, listener: &TcpListener, mut stop: watch::Receiver
         () = graceful.shutdown() => {}
         () = tokio::time::sleep(DRAIN) => tracing::warn!("some connections did not end in time"),
     }
+}
+
+/// Whoever could still tell is gone: that is a reason to stop, too.
+async fn told(stop: &mut watch::Receiver<bool>) {
+    drop(stop.wait_for(|told| *told).await);
 }
 
 fn connect(stream: TcpStream, routes: Router, graceful: &GracefulShutdown, permit: tokio::sync::OwnedSemaphorePermit) {

@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use axum::extract::State;
 use axum::response::Response;
 use partita_core::chain::PostingRef;
-use partita_core::id::CurrencyId;
+use partita_core::decision::{Decision, Outcome};
+use partita_core::entry::{Entry, Line};
+use partita_core::id::{AccountId, CurrencyId, Position};
 use partita_core::resolve;
 use partita_core::state::{Read as _, SubaccountKey};
+use partita_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -21,7 +24,9 @@ use crate::query::{List, ListJson, PageQuery, ReadQuery, bad_cursor, cursor, par
 use crate::values::{CurrencyCode, Day, Item, Party, format_instant};
 use partita_storage::state::{Order, Posting};
 
-/// Postings that one request looks at; a page of a filtered list may end early, with a cursor.
+/// Decisions read at one time when the journal is searched.
+const CHUNK: u64 = 200;
+/// Postings, or decisions, that one request looks at; a page of a filtered list may end early, with a cursor.
 const MAX_SCANNED: usize = 20_000;
 
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
@@ -36,7 +41,7 @@ pub enum OrderForm {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct PostingQuery {
-    /// Of a control account: whose part. Required there, as each part has its own order and balance.
+    /// Of a control account: whose part. Without it the journal is searched, as no chain leads through all parts.
     #[param(value_type = Option<String>)]
     pub party: Option<Party>,
     #[param(value_type = Option<String>)]
@@ -55,11 +60,18 @@ pub struct PostingQuery {
 }
 
 impl PostingQuery {
-    fn takes(&self, posting: &Posting) -> bool {
-        let date = posting.entry.effective_date;
+    fn newest(&self) -> bool {
+        match self.order {
+            None | Some(OrderForm::Newest) => true,
+            Some(OrderForm::Oldest) => false,
+        }
+    }
+
+    fn takes(&self, line: &Line, entry: &Entry) -> bool {
+        let date = entry.effective_date;
         self.from.as_ref().is_none_or(|from| date >= from.0)
             && self.to.as_ref().is_none_or(|to| date <= to.0)
-            && self.item.as_ref().is_none_or(|item| posting.line.item.as_ref() == Some(&item.0))
+            && self.item.as_ref().is_none_or(|item| line.item.as_ref() == Some(&item.0))
     }
 }
 
@@ -85,13 +97,12 @@ pub struct PostingJson {
 }
 
 impl PostingJson {
-    fn of(posting: &Posting, names: &Names) -> Self {
-        let Posting { reference, line, entry, recorded_at } = posting;
+    fn of(reference: PostingRef, line: &Line, entry: &Entry, recorded_at: Timestamp, names: &Names) -> Self {
         let account = names.account(line.account);
         Self {
             entry: entry.number.0,
             position: reference.position.0,
-            recorded_at: format_instant(*recorded_at),
+            recorded_at: format_instant(recorded_at),
             kind: kind(entry.rule),
             rule: rule(entry.rule),
             effective_date: entry.effective_date.to_string(),
@@ -132,28 +143,27 @@ fn write_cursor(ordinals: &Ordinals) -> String {
 pub async fn list(State(app): State<App>, path: PathArgs, query: List<PostingQuery>) -> Result<Response, Problem> {
     let code = path.account()?;
     let List { fresh, page, own } = query;
-    let start = match &page.cursor {
-        None => Ordinals::new(),
-        Some(text) => read_cursor(text).ok_or_else(bad_cursor)?,
-    };
     app.read_book(fresh, path.book()?, move |app, names| {
         let account = find(app, names, &code)?;
-        match (&account.party, &own.party) {
-            (Some(kind), None) => {
-                return Err(parameter("party", &format!("account {code} is a control account: name the {kind}")));
-            }
-            (None, Some(_)) => {
-                return Err(parameter("party", &format!("account {code} is no control account: it has no parties")));
-            }
-            (Some(_), Some(_)) | (None, None) => {}
+        if account.party.is_none() && own.party.is_some() {
+            return Err(parameter("party", &format!("account {code} is no control account: it has no parties")));
         }
-        let currencies = match &own.currency {
+        let wanted = own.currency.as_ref().map(|code| currency(app, names, code)).transpose()?;
+        if account.party.is_some() && own.party.is_none() {
+            let start = page.cursor.as_deref().map(read_place).transpose()?;
+            return Ok(scan(
+                app,
+                names,
+                &Scan { account: account.id, currency: wanted, query: &own },
+                start,
+                page.limit,
+            ));
+        }
+        let start = page.cursor.as_deref().map(|text| read_cursor(text).ok_or_else(bad_cursor)).transpose()?;
+        let start = start.unwrap_or_default();
+        let currencies = match wanted {
             None => app.look(|view| view.controls_of(names.book.id, account.id)).into_iter().map(|own| own.0).collect(),
-            Some(code) => {
-                let currency = app.look(|view| resolve::find_currency(view, names.book.id, &code.0));
-                let unknown = || parameter("currency", &format!("{} is not known in this book", code.0));
-                vec![currency.ok_or_else(unknown)?.id]
-            }
+            Some(currency) => vec![currency],
         };
         let party = own.party.as_ref().map(|party| party.0.clone());
         let key = |currency| SubaccountKey { book: names.book.id, account: account.id, party: party.clone(), currency };
@@ -161,6 +171,94 @@ pub async fn list(State(app): State<App>, path: PathArgs, query: List<PostingQue
         Ok(merge(app, names, chains.collect(), &own, page.limit))
     })
     .await
+}
+
+fn currency(app: &App, names: &Names, code: &CurrencyCode) -> Result<CurrencyId, Problem> {
+    let currency = app.look(|view| resolve::find_currency(view, names.book.id, &code.0));
+    let unknown = || parameter("currency", &format!("{} is not known in this book", code.0));
+    Ok(currency.ok_or_else(unknown)?.id)
+}
+
+/// What a control account's postings are looked for by: no chain leads through all of its parties.
+struct Scan<'a> {
+    account: AccountId,
+    currency: Option<CurrencyId>,
+    query: &'a PostingQuery,
+}
+
+fn read_place(text: &str) -> Result<PostingRef, Problem> {
+    let (position, line) = text.split_once('.').ok_or_else(bad_cursor)?;
+    let position = Position(position.parse().map_err(|_error| bad_cursor())?);
+    Ok(PostingRef { position, line: line.parse().map_err(|_error| bad_cursor())? })
+}
+
+/// Goes through the journal, decision by decision, from either end.
+fn scan(app: &App, names: &Names, scan: &Scan<'_>, start: Option<PostingRef>, limit: usize) -> ListJson<PostingJson> {
+    let newest = scan.query.newest();
+    let head = app.reader().position().0;
+    let mut next = start.map_or(if newest { head } else { 1 }, |start| start.position.0);
+    let mut data = vec![];
+    let (mut last, mut scanned) = (start, 0);
+    while (1..=head).contains(&next) {
+        let from = if newest { next.saturating_sub(CHUNK - 1).max(1) } else { next };
+        let until = if newest { next } else { head.min(next + CHUNK - 1) };
+        let count = usize::try_from(until - from + 1).expect("a chunk is small");
+        let mut decisions = app.view(|view| view.decisions(Position(from), count, usize::MAX));
+        if newest {
+            decisions.reverse();
+        }
+        next = if newest { from - 1 } else { until + 1 };
+        for decision in &decisions {
+            for (at, line, entry) in lines(decision, names, newest) {
+                let is_behind = start.is_none_or(|start| if newest { at < start } else { at > start });
+                if !is_behind || !scan.takes(line, entry) {
+                    continue;
+                }
+                if data.len() == limit {
+                    return ListJson { data, next: last.map(|last| write_place(last)) };
+                }
+                data.push(PostingJson::of(at, line, entry, decision.recorded_at, names));
+                last = Some(at);
+            }
+            scanned += 1;
+            if scanned == MAX_SCANNED {
+                // The whole decision was looked at.
+                let line = if newest { 0 } else { u32::MAX };
+                let place = PostingRef { position: decision.position, line };
+                return ListJson { data, next: Some(write_place(place)) };
+            }
+        }
+    }
+    ListJson { data, next: None }
+}
+
+fn write_place(place: PostingRef) -> String {
+    cursor(&format!("{}.{}", place.position, place.line))
+}
+
+/// A decision's lines in this book, counted through its entries.
+fn lines<'a>(decision: &'a Decision, names: &Names, newest: bool) -> Vec<(PostingRef, &'a Line, &'a Entry)> {
+    let Outcome::Accepted(effects) = &decision.outcome else { return vec![] };
+    if decision.book != names.book.id {
+        return vec![];
+    }
+    let all = effects.entries.iter().flat_map(|entry| entry.lines.iter().map(move |line| (line, entry)));
+    let mut lines: Vec<_> = (0..)
+        .zip(all)
+        .map(|(number, (line, entry))| (PostingRef { position: decision.position, line: number }, line, entry))
+        .collect();
+    if newest {
+        lines.reverse();
+    }
+    lines
+}
+
+impl Scan<'_> {
+    fn takes(&self, line: &Line, entry: &Entry) -> bool {
+        line.account == self.account
+            && self.currency.is_none_or(|currency| line.currency == currency)
+            && self.query.takes(line, entry)
+    }
 }
 
 /// One currency's postings, read in pieces.
@@ -204,10 +302,7 @@ fn merge(
     query: &PostingQuery,
     limit: usize,
 ) -> ListJson<PostingJson> {
-    let newest = match query.order {
-        None | Some(OrderForm::Newest) => true,
-        Some(OrderForm::Oldest) => false,
-    };
+    let newest = query.newest();
     let mut data = vec![];
     let mut scanned = 0;
     loop {
@@ -223,8 +318,9 @@ fn merge(
         let posting = chain.waiting.pop_front().expect("it is not empty");
         chain.after = Some(posting.line.after.ordinal);
         scanned += 1;
-        if query.takes(&posting) {
-            data.push(PostingJson::of(&posting, names));
+        let Posting { reference, line, entry, recorded_at } = &posting;
+        if query.takes(line, entry) {
+            data.push(PostingJson::of(*reference, line, entry, *recorded_at, names));
         }
     }
 }
