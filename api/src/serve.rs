@@ -24,8 +24,8 @@ use partita_consensus::{Node, NodeConfig, StartError};
 
 /// The most connections at one time; others wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 4_096;
-/// How long a caller may take to send a request's head.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a caller may take to send a request's head; as long stays a connection open between two requests.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long requests under way may take to end at shutdown.
 const DRAIN: Duration = Duration::from_secs(10);
 /// The number of a node that is alone in its cluster.
@@ -103,7 +103,7 @@ impl Serve {
         let app = App::new(node);
         let address = listener.local_addr().unwrap_or(listen);
         tracing::info!(data = %data.display(), "serving on http://{address} (interface at /docs)");
-        accept(&app, &listener, stop).await;
+        accept(&app, &listener, stop, HEADER_TIMEOUT).await;
         drop(listener);
         tracing::info!("stopping: writing a checkpoint");
         app.node().shutdown(Instant::now() + DRAIN).await;
@@ -132,7 +132,7 @@ fn stop_signal() -> Result<watch::Receiver<bool>, ServeError> {
 }
 
 /// Takes connections until told to stop, then lets requests under way end.
-pub async fn accept(app: &App, listener: &TcpListener, mut stop: watch::Receiver<bool>) {
+pub async fn accept(app: &App, listener: &TcpListener, mut stop: watch::Receiver<bool>, header_timeout: Duration) {
     let routes = router::router(app.clone());
     let graceful = GracefulShutdown::new();
     let room = std::sync::Arc::new(tokio::sync::Semaphore::new(MAX_CONNECTIONS));
@@ -153,7 +153,7 @@ pub async fn accept(app: &App, listener: &TcpListener, mut stop: watch::Receiver
             },
             () = told(&mut stop) => break,
         };
-        connect(stream, routes.clone(), &graceful, permit);
+        connect(stream, routes.clone(), &graceful, permit, header_timeout);
     }
     app.stop_streams();
     tokio::select! {
@@ -167,12 +167,18 @@ async fn told(stop: &mut watch::Receiver<bool>) {
     drop(stop.wait_for(|told| *told).await);
 }
 
-fn connect(stream: TcpStream, routes: Router, graceful: &GracefulShutdown, permit: tokio::sync::OwnedSemaphorePermit) {
+fn connect(
+    stream: TcpStream,
+    routes: Router,
+    graceful: &GracefulShutdown,
+    permit: tokio::sync::OwnedSemaphorePermit,
+    header_timeout: Duration,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection without TCP_NODELAY");
     }
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(header_timeout);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -23,7 +23,7 @@ async fn serve(ledger: &Ledger) -> Served {
     let address = listener.local_addr().unwrap();
     let (stop, told) = watch::channel(false);
     let app = ledger.app.clone();
-    let task = tokio::spawn(async move { accept(&app, &listener, told).await });
+    let task = tokio::spawn(async move { accept(&app, &listener, told, Duration::from_secs(2)).await });
     Served { address, stop, task }
 }
 
