@@ -94,7 +94,7 @@ impl App {
 
     /// Reads the past, or all movements: for these the applier does not wait.
     pub(crate) fn past<T>(&self, read: impl FnOnce(&Reader) -> Result<T, StorageError>) -> T {
-        read(self.reader()).unwrap_or_else(|error| stop(&error))
+        read_or_stop(|| read(self.reader())).unwrap_or_else(|error| stop(&chain(&error)))
     }
 
     /// # Panics
@@ -113,7 +113,7 @@ impl App {
 
     /// The decision at a position that something else refers to.
     pub(crate) fn decision(&self, position: Position) -> Decision {
-        self.view(|view| view.decision(position))
+        self.past(|reader| reader.decision(position))
             .unwrap_or_else(|| panic!("the journal has no decision {position}, though it is referred to"))
     }
 
@@ -203,8 +203,11 @@ pub(crate) fn read_problem(error: ReadError) -> Problem {
 
 /// Reads the state as the posting rules do. They have no error for what cannot be read: it panics, and the node stops.
 pub(crate) fn look<T>(reader: &Reader, read: impl FnOnce(&View<'_>) -> T) -> T {
-    let result = catch_unwind(AssertUnwindSafe(|| reader.read(read)));
-    result.unwrap_or_else(|panic| {
+    read_or_stop(|| reader.read(read))
+}
+
+fn read_or_stop<T>(read: impl FnOnce() -> T) -> T {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|panic| {
         let what = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref().copied());
         stop(what.unwrap_or("a read panicked"))
     })

@@ -53,6 +53,9 @@ async fn slow_callers_are_cut_off() {
     assert!(body.starts_with("HTTP/1.1 408 "), "{body}");
     assert!(body.contains("\"code\":\"request_timeout\""), "{body}");
     assert_eq!(ledger.position(), position);
+    served.stop.send_replace(true);
+    timeout(Duration::from_secs(15), served.task).await.expect("the server ends in time").unwrap();
+    ledger.close().await;
 }
 
 #[tokio::test]
@@ -74,4 +77,5 @@ async fn shutdown_ends_streams_and_idle_connections() {
         ledger.post("/v1/books", "late", &serde_json::json!({"id": "late", "functional_currency": "USD"})).await;
     assert_eq!(refused.headers["retry-after"], "1");
     assert_eq!(refused.expect(503)["code"], "shutting_down");
+    ledger.close().await;
 }

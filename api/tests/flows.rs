@@ -85,6 +85,7 @@ async fn a_charge_is_paid_and_refunded_to_the_cent() {
     assert_eq!(failed["state"], "failed");
     let payment = ledger.get("/v1/books/acme/payments/pay_1").await.expect(200);
     assert_eq!((&payment["refunded"], &payment["refundable"]), (&json!("54.13"), &json!("95.87")));
+    ledger.close().await;
 }
 
 #[tokio::test]
@@ -138,6 +139,7 @@ async fn holds_and_authorisations_are_captured_in_parts() {
     );
     let listed = ledger.get("/v1/books/acme/payments?customer=cus_1&state=captured").await.expect(200);
     assert_eq!(listed["data"].as_array().unwrap().len(), 1);
+    ledger.close().await;
 }
 
 #[tokio::test]
@@ -191,6 +193,7 @@ async fn batches_decide_each_on_its_own_or_all_as_one() {
         (&json!("reversal"), &json!(4), &json!(5))
     );
     assert_eq!(ledger.get("/v1/books/acme/entries/4").await.expect(200)["reversed_by"], 5);
+    ledger.close().await;
 }
 
 #[tokio::test]
@@ -232,6 +235,7 @@ async fn lists_go_on_where_they_stopped() {
     assert!(accounts["data"].as_array().unwrap().iter().all(|account| account["class"] == "equity"));
     assert!(!accounts["data"].as_array().unwrap().is_empty());
     assert_eq!(ledger.get("/v1/books").await.expect(200)["data"][0]["id"], "acme");
+    ledger.close().await;
 }
 
 #[tokio::test]
@@ -276,7 +280,7 @@ async fn balances_are_known_as_of_dates_and_instants() {
         json!([
         {"account": "assets:bank", "number": "1010", "name": "Bank", "class": "asset", "currency": "USD", "opening_debit": "1.00",
          "opening_credit": null, "debits": "0.00", "credits": "0.00", "debit": "1.00", "credit": null},
-        {"account": prepaid, "number": "2210", "name": "Customer prepaid", "class": "liability", "currency": "USD", "opening_debit": null,
+        {"account": prepaid, "number": "2210", "name": "Customer prepaid (wallet)", "class": "liability", "currency": "USD", "opening_debit": null,
          "opening_credit": "1.00", "debits": "0.00", "credits": "0.00", "debit": null, "credit": "1.00"}])
     );
     let newest = ledger.get("/v1/books/acme/accounts/assets:bank/postings?limit=2").await.expect(200);
@@ -327,6 +331,7 @@ async fn balances_are_known_as_of_dates_and_instants() {
             ledger.get(&format!("/v1/books/acme/reports/trial-balance?as_of=2026-12-31&format={format}")).await;
         assert!(report.text.contains("assets:bank") && report.text.contains("7.00"), "{}", report.text);
     }
+    ledger.close().await;
 }
 
 #[tokio::test]
@@ -368,6 +373,7 @@ async fn the_feed_has_every_decision_in_order_and_follows() {
     let limited = ledger.get("/v1/journal?after_position=1&limit=1").await;
     assert_eq!(limited.text.lines().count(), 1);
     assert_eq!(ledger.get("/v1/journal?after_position=99").await.text, "");
+    ledger.close().await;
 }
 
 #[tokio::test]
@@ -382,6 +388,7 @@ async fn reads_wait_for_the_position_that_they_are_asked_for() {
     assert_eq!(late.headers["retry-after"], "1");
     let problem = late.expect(503);
     assert_eq!((&problem["code"], &problem["reached"]), (&json!("position_not_reached"), &json!(2)));
+    ledger.close().await;
 }
 
 /// Two requests with one key at the same time: one is decided, the other gets its answer or is refused as reused.
@@ -412,6 +419,7 @@ async fn one_key_is_decided_once_however_many_ask() {
         assert_eq!(ledger.position(), round + 2, "one decision a round");
     }
     assert!(conflicts >= 50, "{conflicts} conflicts, {replays} replays");
+    ledger.close().await;
 }
 
 #[tokio::test]
@@ -446,6 +454,7 @@ async fn the_document_describes_every_route() {
     let page = ledger.get("/docs/").await;
     assert_eq!(page.status, 200);
     assert!(page.text.contains("swagger"), "{}", page.text);
+    ledger.close().await;
 }
 
 /// Every `$ref` leads somewhere.
@@ -482,6 +491,7 @@ async fn health_and_metrics_answer() {
     ] {
         assert!(metrics.text.contains(name), "{name} is missing from\n{}", metrics.text);
     }
+    ledger.close().await;
 }
 
 #[tokio::test]
@@ -502,4 +512,5 @@ async fn keys_of_the_cluster_are_looked_up_without_a_book() {
     let mut body = transfer("0.000001", "2026-01-01");
     body["currency"] = json!("USDC");
     assert_eq!(ledger.made("transfers", "t", body).await["lines"][0]["balance_after"], "0.000001");
+    ledger.close().await;
 }

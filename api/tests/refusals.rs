@@ -273,6 +273,7 @@ async fn what_is_malformed_leaves_no_trace() {
 
     assert_eq!(check.count, 57);
     insta::assert_snapshot!(check.text);
+    ledger.close().await;
 }
 
 #[tokio::test]
@@ -389,6 +390,7 @@ async fn what_http_refuses_leaves_no_trace() {
     padded.truncate(16 << 20);
     ledger.post_text("/v1/books/acme/entries", "exactly", padded).await.expect(201);
     insta::assert_snapshot!(check.text);
+    ledger.close().await;
 }
 
 /// What the state machine refuses takes a position and changes nothing else; its key is settled for ever.
@@ -598,6 +600,7 @@ async fn what_the_state_machine_refuses_is_final_and_changes_nothing() {
         assert!(check.codes.contains(code), "{code} was not tried");
     }
     insta::assert_snapshot!(check.text);
+    ledger.close().await;
 }
 
 #[tokio::test]
@@ -624,4 +627,5 @@ async fn a_reused_key_takes_no_position() {
         answer,
         json!({"results": [{"status": "replayed", "number": 1, "position": 2}, {"status": "rejected", "code": "idempotency_key_reused", "decided_at": 2}]})
     );
+    ledger.close().await;
 }

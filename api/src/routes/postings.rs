@@ -203,7 +203,7 @@ fn scan(app: &App, names: &Names, scan: &Scan<'_>, start: Option<PostingRef>, li
         let from = if newest { next.saturating_sub(CHUNK - 1).max(1) } else { next };
         let until = if newest { next } else { head.min(next + CHUNK - 1) };
         let count = usize::try_from(until - from + 1).expect("a chunk is small");
-        let mut decisions = app.view(|view| view.decisions(Position(from), count, usize::MAX));
+        let mut decisions = app.past(|reader| reader.decisions(Position(from), count, usize::MAX));
         if newest {
             decisions.reverse();
         }

@@ -77,6 +77,11 @@ impl Ledger {
         Self { routes: router(app.clone()), app, directory }
     }
 
+    /// RocksDB must be closed when the process ends: its threads do not outlive its globals.
+    pub(crate) async fn close(self) {
+        self.app.node().shutdown(Instant::now() + PATIENCE).await;
+    }
+
     /// With the book `acme`, in dollars, with the chart that ships.
     pub(crate) async fn with_book() -> Self {
         let ledger = Self::start().await;
