@@ -1,7 +1,7 @@
 //! Books, currencies, accounts, manual entries, transfers and reversals, and how a line is held against the chart.
 
 use partita_core::account::{Account, Book, CurrencyRule, ItemRule};
-use partita_core::currency::{Currency, FIRST_REGISTERED};
+use partita_core::currency::{Currency, FIRST_REGISTERED, MAX_REGISTERED};
 use partita_core::decision::Effects;
 use partita_core::document::Snapshot;
 use partita_core::entry::{Rule, Side};
@@ -55,6 +55,9 @@ pub(crate) fn register_currency(
     if let Some(known) = shelf.currency(&operation.code) {
         let what = Existing::Currency(operation.code.clone());
         return refuse(Reason::AlreadyExists { what, decided_at: known.decided }, Field::Id);
+    }
+    if shelf.currencies.len() >= usize::from(MAX_REGISTERED) {
+        return refuse(Reason::TooManyCurrencies, Field::Whole);
     }
     let currency = Currency {
         id: CurrencyId(FIRST_REGISTERED + u16::try_from(shelf.currencies.len()).unwrap()),

@@ -464,8 +464,8 @@ pub(crate) fn unapply(shelf: &Shelf, moment: &Moment, operation: &ApplyPayment) 
 pub(crate) fn fee(shelf: &Shelf, moment: &Moment, operation: &PostPaymentFee) -> Result<Wish, Rejection> {
     let payment = known(shelf, &operation.id)?;
     let currency = currency_of(shelf, &payment);
-    let amount = exact_fee(shelf, &currency, Some(operation.amount), Field::Amount)?.expect("a fee was given");
     still_open(source_account(shelf, &payment), Field::Source)?;
+    let amount = exact_fee(shelf, &currency, Some(operation.amount), Field::Amount)?.expect("a fee was given");
     if operation.returned && amount > payment.fees {
         return refuse(Reason::OverApplication { available: payment.fees, decimals: currency.decimals }, Field::Amount);
     }

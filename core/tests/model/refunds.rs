@@ -36,7 +36,7 @@ fn exact(
 /// Unapplied cash first, then the newest application, going back.
 fn chosen(shelf: &Shelf, payment: &Payment, amount: i128) -> Parts {
     let mut left = amount;
-    let from_cash = left.min(unapplied(shelf, payment));
+    let from_cash = left.min(unapplied(shelf, payment)).max(0);
     left -= from_cash;
     let mut charges = vec![];
     for application in payment.applications.iter().rev() {
@@ -81,6 +81,31 @@ fn named(shelf: &Shelf, payment: &Payment, from: &[WrittenRefundPart]) -> Result
     Ok(parts)
 }
 
+fn named_charge(part: &WrittenRefundPart) -> Option<DocumentId> {
+    match part {
+        WrittenRefundPart::Unapplied { .. } => None,
+        WrittenRefundPart::Charge { charge, .. } => Some(charge.clone()),
+    }
+}
+
+/// The accounts that taking back a part of a charge needs.
+fn check_roles(shelf: &Shelf, payment: &Payment, id: &DocumentId) -> Result<(), Rejection> {
+    let id_of = shelf.book.functional_currency;
+    let functional = known_currency(shelf, &shelf.currency_code(id_of), Field::Currency)?;
+    playing(shelf, "credits_and_refunds", (&functional, Field::Role), (false, false))?;
+    let applied = payment.applications.iter().any(|application| application.charge == *id);
+    let Some(charge) = shelf.charges.get(id).filter(|_| applied) else { return Ok(()) };
+    let currency = known_currency(shelf, &shelf.currency_code(charge.currency), Field::Currency)?;
+    if charge.currency != id_of {
+        playing(shelf, "fx_position", (&currency, Field::Role), (false, false))?;
+        playing(shelf, "fx_position", (&functional, Field::Role), (false, false))?;
+    }
+    if charge.lines.iter().any(|line| !line.tax.is_empty()) {
+        playing(shelf, "tax_payable", (&currency, Field::Role), (true, false))?;
+    }
+    Ok(())
+}
+
 fn check_caps(shelf: &Shelf, payment: &Payment, from: &[WrittenRefundPart], parts: &Parts) -> Result<(), Rejection> {
     let decimals = shelf.decimals(payment.currency);
     let mut charges = parts.charges.iter();
@@ -114,13 +139,15 @@ pub(crate) fn create(shelf: &Shelf, moment: &Moment, operation: &CreateRefund) -
     let amount = exact(shelf, payment, operation.amount, Field::Amount)?;
     let decimals = shelf.decimals(payment.currency);
     let given = operation.from.as_deref();
-    let names_charge = match given {
-        Some(from) => from.iter().any(|part| matches!(part, WrittenRefundPart::Charge { .. })),
-        None => !chosen(shelf, payment, amount).charges.is_empty(),
+    if operation.settle == SettleMode::Automatic {
+        still_open(shelf.account(source_row(shelf, payment, Side::Credit, amount).account), Field::Payment)?;
+    }
+    let touched: Vec<DocumentId> = match given {
+        Some(from) => from.iter().filter_map(named_charge).collect(),
+        None => chosen(shelf, payment, amount).charges.into_iter().map(|part| part.0).collect(),
     };
-    if names_charge {
-        let functional = known_currency(shelf, &shelf.currency_code(shelf.book.functional_currency), Field::Currency)?;
-        playing(shelf, "credits_and_refunds", (&functional, Field::Role), (false, false))?;
+    for id in &touched {
+        check_roles(shelf, payment, id)?;
     }
     let named_parts = given.map(|from| named(shelf, payment, from)).transpose()?;
     let refundable = payment.captured - payment.refunded;
@@ -204,7 +231,7 @@ fn cash_rows(
     let amount = refund.amount.minor();
     let own = (Some(&refund.customer), Some(&refund.id));
     let source = source_row(shelf, payment, Side::Credit, amount);
-    still_open(shelf.account(source.account), Field::Payment)?;
+    still_open(shelf.account(source.account), fields[1])?;
     let payable = row(shelf.account(refund.payable), own, Side::Debit, amount, refund.currency);
     Ok(vec![(payable, fields[0]), (source, fields[1])])
 }
