@@ -68,3 +68,29 @@ async fn post_takes_the_quarter_and_the_commands_agree() -> Result<(), HarnessEr
     assert!(bank.succeeded() && bank.said().contains("1397.30"), "{}", bank.said());
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_accounting_primers_story_runs_twice_and_balances() -> Result<(), HarnessError> {
+    if Command::new("curl").arg("--version").output().is_err() {
+        eprintln!("SKIPPED: there is no curl on this machine");
+        return Ok(());
+    }
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let node = Node::start(&directory.path().join("node"), &[]).await?;
+    for round in ["first", "again"] {
+        let books = format!("{}/v1/books", node.url());
+        let script = repository("examples/accounting.sh");
+        let ended = tokio::task::spawn_blocking(move || Command::new("bash").arg(script).env("BOOKS", books).output());
+        let output = ended.await.expect("waiting does not panic").expect("bash is there");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{round}: {said}{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(said.matches("\"status\":4").count(), 1, "{round}: only the reversal of a charge is refused: {said}");
+        assert!(said.contains("\"code\":\"not_reversible\""), "{round}: {said}");
+        let report = partita(["trial-balance", "--url", node.url(), "--book", "primer", "--format", "csv"]).await?;
+        assert!(report.succeeded(), "{round}: {}", report.said());
+        for figure in ["1497.55", "1350.00", "26.90", "105.05", "1200.00"] {
+            assert!(report.said().contains(figure), "{round}: no {figure} in {}", report.said());
+        }
+    }
+    Ok(())
+}
