@@ -105,8 +105,7 @@ scenarios! {
 fn the_accounting_primer_shows_what_is_checked() {
     let read = |path: &str| fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
     let (primer, scenario) = (read("../docs/accounting.md"), read("testdata/accounting.txt"));
-    let shown: Vec<&str> =
-        primer.split("```text\n").skip(1).map(|block| block.split("```").next().unwrap()).collect();
+    let shown: Vec<&str> = primer.split("```text\n").skip(1).map(|block| block.split("```").next().unwrap()).collect();
     assert!(shown.len() > 5, "{} blocks", shown.len());
     for block in shown {
         assert!(scenario.contains(block), "core/testdata/accounting.txt does not have:\n{block}");

@@ -84,7 +84,11 @@ async fn the_accounting_primers_story_runs_twice_and_balances() -> Result<(), Ha
         let output = ended.await.expect("waiting does not panic").expect("bash is there");
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "{round}: {said}{}", String::from_utf8_lossy(&output.stderr));
-        assert_eq!(said.matches("\"status\":4").count(), 1, "{round}: only the reversal of a charge is refused: {said}");
+        assert_eq!(
+            said.matches("\"status\":4").count(),
+            1,
+            "{round}: only the reversal of a charge is refused: {said}"
+        );
         assert!(said.contains("\"code\":\"not_reversible\""), "{round}: {said}");
         let report = partita(["trial-balance", "--url", node.url(), "--book", "primer", "--format", "csv"]).await?;
         assert!(report.succeeded(), "{round}: {}", report.said());

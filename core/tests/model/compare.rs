@@ -10,6 +10,7 @@ use partita_core::state::{ControlKey, ItemKey, MovementKey, Read, SubaccountKey,
 
 use super::decide::Model;
 use super::ledger::{ItemAt, Money, Reserver, Shelf, SubaccountAt};
+use super::reports;
 
 /// What a comparison found, or how much it compared.
 pub(crate) type Compared = Result<usize, String>;
@@ -188,7 +189,7 @@ impl Comparison<'_> {
     fn everything(&self) -> Compared {
         self.shelf.recount();
         let shelf = self.shelf;
-        let mut count = self.totals()?;
+        let mut count = self.totals()? + reports::trial_balances(shelf)?;
         for at in shelf.controls.keys() {
             count += self.control(*at)?;
         }

@@ -77,10 +77,41 @@ impl Coverage {
     }
 }
 
+/// The guards of DOMAIN rule 6, as far as one document shows them.
+fn assert_guards(snapshot: &Snapshot) {
+    match snapshot {
+        Snapshot::Hold(hold) => {
+            assert!(hold.captured >= 0 && hold.pending >= 0, "{hold:?}");
+            assert!(hold.captured + hold.pending <= hold.amount.minor(), "{hold:?}");
+        }
+        Snapshot::Charge { charge, .. } => {
+            assert!(charge.credited >= 0 && charge.credited <= charge.amount.minor(), "{charge:?}");
+        }
+        Snapshot::Payment { payment, .. } => {
+            assert!(payment.captured >= 0 && payment.pending >= 0, "{payment:?}");
+            assert!(payment.captured + payment.pending <= payment.amount.minor(), "captured ≤ authorised: {payment:?}");
+            assert!(payment.refunded >= 0 && payment.refunded <= payment.captured, "Σ refunds ≤ captured: {payment:?}");
+            assert!(payment.fees >= 0, "{payment:?}");
+            let mut taken = payment.refunded_unapplied;
+            for application in &payment.applications {
+                assert!(application.refunded >= 0 && application.refunded <= application.amount, "{payment:?}");
+                taken += application.refunded;
+            }
+            assert_eq!(taken, payment.refunded, "{payment:?}");
+        }
+        Snapshot::Refund(refund) => {
+            let parts: i128 = refund.parts.iter().map(|part| part.amount.minor()).sum();
+            assert_eq!(parts + refund.unapplied, refund.amount.minor(), "{refund:?}");
+        }
+        Snapshot::Book(_) | Snapshot::Currency(_) | Snapshot::Account(_) => {}
+    }
+}
+
 /// What makes an accepted decision worth counting on its own.
 fn special(effects: &Effects) -> Vec<&'static str> {
     let mut found = vec![];
     for snapshot in &effects.snapshots {
+        assert_guards(snapshot);
         match snapshot {
             Snapshot::Charge { charge, .. } => {
                 let taxes = || charge.lines.iter().flat_map(|line| &line.tax);

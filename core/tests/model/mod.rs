@@ -18,4 +18,5 @@ mod manual;
 mod payments;
 pub(crate) mod random;
 mod refunds;
+mod reports;
 pub(crate) mod run;
