@@ -161,6 +161,9 @@ wait_until_ready
 "$binary" import examples/cdnow.csv --url "$url" --book demo --create-book
 echo
 "$binary" trial-balance --url "$url" --book demo --as-of "$AS_OF"
+if ! "$binary" balance --url "$url" --book demo liabilities:unapplied-cash --format csv | grep -q USD; then
+    printf 'Unapplied cash is zero and has no row: nothing was ever posted to it.\n'
+fi
 
 if [ -n "${ONCE:-}" ] && [ "$ONCE" != 0 ]; then
     check_totals || die "the totals are wrong"
