@@ -329,7 +329,7 @@ async fn balances_are_known_as_of_dates_and_instants() {
     for format in ["csv", "text"] {
         let report =
             ledger.get(&format!("/v1/books/acme/reports/trial-balance?as_of=2026-12-31&format={format}")).await;
-        assert!(report.text.contains("assets:bank") && report.text.contains("7.00"), "{}", report.text);
+        assert!(report.text.contains("assets:bank") && report.text.contains("15.00"), "{}", report.text);
     }
     ledger.close().await;
 }
