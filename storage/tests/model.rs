@@ -1,5 +1,6 @@
 //! The whole State DB held against core's independent model: random raft entries, checkpoints, crashes and replays
 //! over the in-memory engine and over RocksDB; at the end the journal, every reader and `verify`.
+//! `PARTITA_MODEL_RUNS` asks for more seeds than eight.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test stops where something is wrong")]
 
@@ -177,7 +178,8 @@ fn check(coverage: &Coverage, commands: u64) {
 
 #[test]
 fn random_commands_with_checkpoints_and_crashes() {
-    check(&runs::<Node<InMemory>>(1_000..1_008, 2_500, fingerprint), 20_000);
+    let seeds = std::env::var("PARTITA_MODEL_RUNS").map_or(8, |text| text.parse().unwrap());
+    check(&runs::<Node<InMemory>>(1_000..1_000 + seeds, 2_500, fingerprint), seeds * 2_500);
 }
 
 #[test]
