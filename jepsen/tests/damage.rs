@@ -198,7 +198,7 @@ impl Drop for Mount {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_stops_the_node_and_loses_nothing_acknowledged() -> Result<(), HarnessError> {
-    let Some(mount) = Mount::new("48m") else {
+    let Some(mount) = Mount::new("32m") else {
         eprintln!("SKIPPED: a full disk needs a small file system, and mounting one needs root");
         return Ok(());
     };

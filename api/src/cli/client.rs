@@ -130,7 +130,8 @@ impl Client {
         self.answer(request, &url).await
     }
 
-    /// Sends the same request with the same key again while it may yet succeed, until `patience` has passed.
+    /// Sends the same request with the same key again while it may yet succeed, until `patience` has passed since it
+    /// first failed.
     pub async fn post_for(
         &self,
         patience: Duration,
@@ -138,7 +139,7 @@ impl Client {
         key: &str,
         body: Bytes,
     ) -> Result<Answer, ClientError> {
-        let give_up = Instant::now() + patience;
+        let mut give_up = None;
         let mut pause = FIRST_PAUSE;
         loop {
             let error = match self.post(path, key, body.clone()).await {
@@ -153,7 +154,7 @@ impl Client {
                 | ClientError::NoProblem { .. }
                 | ClientError::NotJson { .. } => pause,
             };
-            if Instant::now() + wait > give_up {
+            if Instant::now() + wait > *give_up.get_or_insert_with(|| Instant::now() + patience) {
                 return Err(error);
             }
             tokio::time::sleep(wait).await;
