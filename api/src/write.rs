@@ -196,21 +196,27 @@ impl App {
 
     async fn submit(&self, commands: Vec<Command>, deadline: Instant) -> Result<Vec<Answer>, Problem> {
         metrics::histogram!("partita_request_commands").record(u32::try_from(commands.len()).unwrap_or(u32::MAX));
-        self.node().submit(commands, deadline).await.map_err(|error| match error {
-            SubmitError::NoLeader => Problem::new(Code::NoLeader, "no leader is known; nothing was proposed"),
-            SubmitError::Overloaded { retry_after } => {
-                let seconds = u32::try_from(retry_after.as_secs()).unwrap_or(u32::MAX).max(1);
-                Problem::new(Code::Overloaded, "too much is waiting; nothing was proposed").retry_after(seconds)
-            }
-            SubmitError::ShuttingDown => {
-                Problem::new(Code::ShuttingDown, "this node is shutting down; nothing was proposed")
-            }
-            SubmitError::Malformed(malformed) => Problem::malformed(malformed.to_string()),
-            SubmitError::OutcomeUnknown => {
-                let detail = "it is not known whether this was decided; send it again with the same key";
-                Problem::new(Code::OutcomeUnknown, detail)
-            }
-        })
+        self.node().submit(commands, deadline).await.map_err(submit_problem)
+    }
+}
+
+/// Why commands have no answer, as their caller is told.
+#[must_use]
+pub fn submit_problem(error: SubmitError) -> Problem {
+    match error {
+        SubmitError::NoLeader => Problem::new(Code::NoLeader, "no leader is known; nothing was proposed"),
+        SubmitError::Overloaded { retry_after } => {
+            let seconds = u32::try_from(retry_after.as_secs()).unwrap_or(u32::MAX).max(1);
+            Problem::new(Code::Overloaded, "too much is waiting; nothing was proposed").retry_after(seconds)
+        }
+        SubmitError::ShuttingDown => {
+            Problem::new(Code::ShuttingDown, "this node is shutting down; nothing was proposed")
+        }
+        SubmitError::Malformed(malformed) => Problem::malformed(malformed.to_string()),
+        SubmitError::OutcomeUnknown => {
+            let detail = "it is not known whether this was decided; send it again with the same key";
+            Problem::new(Code::OutcomeUnknown, detail)
+        }
     }
 }
 
