@@ -44,7 +44,7 @@ pub struct Bench {
     /// Measured seconds per load, after a fifth of it as warm-up
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=600))]
     seconds: u32,
-    /// Only the loads whose name contains this
+    /// Only the load of this name, or those whose names contain it
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
     /// Where the temporary data directories are made; what it is on is what is measured
@@ -110,7 +110,10 @@ pub enum BenchError {
 impl Bench {
     pub(super) async fn run(&self) -> Result<ExitCode, CliError> {
         let only = self.only.as_deref().unwrap_or("");
-        let loads: Vec<_> = load::all().into_iter().filter(|load| load.name().contains(only)).collect();
+        let mut loads = load::all();
+        // A whole name means that load, even where it begins another one's.
+        let is_whole_name = loads.iter().any(|load| load.name() == only);
+        loads.retain(|load| if is_whole_name { load.name() == only } else { load.name().contains(only) });
         if loads.is_empty() {
             return Err(BenchError::NoLoad { only: only.to_owned() }.into());
         }
