@@ -451,6 +451,13 @@ pub fn open_amount(state: &impl Read, book: BookId, charge: &Charge) -> i128 {
     sums.debits - sums.credits
 }
 
+/// What can be applied to a charge: what is open of it and not reserved by a hold.
+#[must_use]
+pub fn applicable_amount(state: &impl Read, book: BookId, charge: &Charge) -> i128 {
+    let sums = state.item(&item_key(book, charge.receivable, &charge.customer, &charge.id, charge.currency));
+    available(&sums, Side::Debit)
+}
+
 /// A payment's unapplied amount: its unapplied-cash item's balance.
 #[must_use]
 pub fn unapplied_amount(state: &impl Read, book: BookId, payment: &Payment) -> i128 {

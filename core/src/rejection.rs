@@ -10,9 +10,9 @@
 //!    `party_not_allowed`, `item_required`, `item_not_allowed`;
 //! 5. what it refers to besides: `unknown_document`, `customer_mismatch`, `currency_mismatch`, `rate_required`;
 //! 6. the caps: `over_capture`, `over_application`, `over_refund`, `document_full`;
-//! 7. the balances, in posting order: `overdraft`, `balance_too_large`.
+//! 7. the balances, entry by entry: `balance_too_large` of a sum, then `overdraft`, each in posting order.
 //!
-//! In an atomic batch the first refused element decides.
+//! In an atomic batch all elements pass 1 to 6 before any passes 7; at each of the two the first refused element decides.
 
 use crate::currency::MAX_REGISTERED;
 use crate::id::{AccountCode, BookCode, CurrencyCode, DocumentId, EntryNumber, Position, Role};

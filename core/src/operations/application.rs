@@ -1,6 +1,6 @@
 //! Applying a payment to charges: what the operations on payments share. Posts nothing itself.
 
-use crate::commit::open_amount;
+use crate::commit::applicable_amount;
 use crate::currency::Currency;
 use crate::document::{Application, Charge, MAX_DOCUMENT_ENTRIES, Payment};
 use crate::id::{DocumentId, EntryNumber};
@@ -52,7 +52,7 @@ pub(super) fn still_asked(payment: &Payment) -> Vec<Asked> {
 #[derive(Debug)]
 pub(super) struct Target {
     pub(super) charge: Charge,
-    /// What is still open of it, less what this operation applied.
+    /// What is still open of it and not reserved by a hold, less what this operation applied.
     pub(super) open: i128,
     touched: bool,
 }
@@ -79,7 +79,8 @@ impl Targets {
             }
             if targets.iter().all(|target| target.charge.id != charge.id) {
                 // Only manual entries make a voided charge's item differ from zero; it takes no payment all the same.
-                let open = if charge.voided { 0 } else { open_amount(context.state, context.book.id, &charge).max(0) };
+                let open =
+                    if charge.voided { 0 } else { applicable_amount(context.state, context.book.id, &charge).max(0) };
                 targets.push(Target { charge, open, touched: false });
             }
         }

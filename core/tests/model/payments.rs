@@ -54,7 +54,14 @@ pub(crate) fn open_amount(shelf: &Shelf, charge: &Charge) -> i128 {
     if charge.voided {
         return 0;
     }
-    shelf.item_balance(charge.receivable, &charge.customer, &charge.id, charge.currency)
+    let open = shelf.item_balance(charge.receivable, &charge.customer, &charge.id, charge.currency);
+    let item = Item::from(&charge.id);
+    let (_, held) = shelf.pending(charge.currency, |end| {
+        end.account == charge.receivable
+            && end.party.as_ref() == Some(&charge.customer)
+            && end.item.as_ref() == Some(&item)
+    });
+    (open - held).max(0)
 }
 
 pub(crate) fn unapplied(shelf: &Shelf, payment: &Payment) -> i128 {
