@@ -268,10 +268,7 @@ const UNDOING: &str = "void a charge, unapply or refund a payment, record a fee'
 pub(crate) fn refused(app: &App, decision: &Decision, rejection: &Rejection) -> Problem {
     let Rejection { reason, field, index } = rejection;
     let pointer = pointer(decision.operation, *field, *index, reason);
-    let what = match reason {
-        Reason::NotReversible => format!("{reason}: {UNDOING}"),
-        other => other.to_string(),
-    };
+    let what = if *reason == Reason::NotReversible { format!("{reason}: {UNDOING}") } else { reason.to_string() };
     let detail = match &pointer {
         Some(pointer) => format!("{}: {what}", field_name(pointer)),
         None => what,

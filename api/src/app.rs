@@ -189,6 +189,7 @@ pub(crate) fn with_position(mut response: Response, position: Position) -> Respo
     response
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err asks for")]
 pub(crate) fn read_problem(error: ReadError) -> Problem {
     match error {
         ReadError::NoLeader => Problem::new(Code::NoLeader, "no leader is known; nothing was read"),

@@ -20,7 +20,7 @@ pub struct Item<T> {
 #[derive(Debug)]
 pub enum Batch {
     /// One decision, under the header's key.
-    Atomic(Operation),
+    Atomic(Box<Operation>),
     Each(Vec<(CoreKey, Operation)>),
 }
 
@@ -97,5 +97,5 @@ pub(crate) fn read<Form, T>(
     if together.is_empty() && each.is_empty() {
         return Err(Problem::malformed(format!("{name}: must have at least 1 element")).at(format!("/{name}")));
     }
-    Ok(if atomic { Batch::Atomic(all(together)) } else { Batch::Each(each) })
+    Ok(if atomic { Batch::Atomic(Box::new(all(together))) } else { Batch::Each(each) })
 }

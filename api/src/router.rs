@@ -89,7 +89,6 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 }
 
 /// Every route over one node.
-#[must_use]
 pub fn router(app: App) -> Router {
     let (routes, _document) = documented().split_for_parts();
     let document = serde_json::to_string(&openapi()).expect("an OpenAPI document is JSON");

@@ -165,7 +165,9 @@ impl App {
     ) -> Result<Response, Problem> {
         let names = self.find_book(&book).await?;
         let items = match batch {
-            Batch::Atomic(operation) => return self.write(Some(&names), key.ok_or_else(key_missing)?, operation).await,
+            Batch::Atomic(operation) => {
+                return self.write(Some(&names), key.ok_or_else(key_missing)?, *operation).await;
+            }
             Batch::Each(items) => items,
         };
         let deadline = Self::deadline();
@@ -202,6 +204,7 @@ impl App {
 
 /// Why commands have no answer, as their caller is told.
 #[must_use]
+#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err asks for")]
 pub fn submit_problem(error: SubmitError) -> Problem {
     match error {
         SubmitError::NoLeader => Problem::new(Code::NoLeader, "no leader is known; nothing was proposed"),

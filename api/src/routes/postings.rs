@@ -215,7 +215,7 @@ fn scan(app: &App, names: &Names, scan: &Scan<'_>, start: Option<PostingRef>, li
                     continue;
                 }
                 if data.len() == limit {
-                    return ListJson { data, next: last.map(|last| write_place(last)) };
+                    return ListJson { data, next: last.map(write_place) };
                 }
                 data.push(PostingJson::of(at, line, entry, decision.recorded_at, names));
                 last = Some(at);

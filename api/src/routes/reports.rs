@@ -163,7 +163,7 @@ fn make(
             // DOMAIN § 5: it fails loudly. The ledger's own data are wrong: nothing more is served from them.
             panic!("book {}: {error}", names.book.code)
         });
-    Ok(shown(names, &report, Frame { as_of, from, known_at, known, last_entry, head }))
+    Ok(shown(names, &report, &Frame { as_of, from, known_at, known, last_entry, head }))
 }
 
 /// Takes out of the movements what was decided after the position that counts; the last entry that is left.
@@ -197,7 +197,7 @@ struct Frame<'a> {
     head: [u8; 32],
 }
 
-fn shown(names: &Names, report: &TrialBalance<'_>, frame: Frame<'_>) -> TrialBalanceJson {
+fn shown(names: &Names, report: &TrialBalance<'_>, frame: &Frame<'_>) -> TrialBalanceJson {
     TrialBalanceJson {
         book: names.book.code.to_string(),
         as_of: frame.as_of.to_string(),
