@@ -17,6 +17,8 @@ use std::time::Duration;
 use clap::Args;
 use hdrhistogram::Histogram;
 use tokio::process::Command;
+use tokio::signal::ctrl_c;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::CliError;
 use super::client::{Client, ClientError};
@@ -101,6 +103,8 @@ pub enum BenchError {
     TooFast { load: String },
     #[error("{load}: {acknowledged} transfers of 1.00 were acknowledged, but the trial balance sums to {total}")]
     WrongTotal { load: String, acknowledged: u64, total: String },
+    #[error("interrupted; nothing is reported of a bench that is not whole")]
+    Interrupted,
     #[error("no load's name contains {only:?}")]
     NoLoad { only: String },
     #[error(transparent)]
@@ -108,7 +112,17 @@ pub enum BenchError {
 }
 
 impl Bench {
+    /// Interrupted, it takes its server and directory with it.
     pub(super) async fn run(&self) -> Result<ExitCode, CliError> {
+        let mut terminated = signal(SignalKind::terminate())?;
+        tokio::select! {
+            result = self.measure_all() => result,
+            interrupted = ctrl_c() => Err(interrupted.map_or_else(CliError::from, |()| BenchError::Interrupted.into())),
+            _ = terminated.recv() => Err(BenchError::Interrupted.into()),
+        }
+    }
+
+    async fn measure_all(&self) -> Result<ExitCode, CliError> {
         let only = self.only.as_deref().unwrap_or("");
         let mut loads = load::all();
         // A whole name means that load, even where it begins another one's.
