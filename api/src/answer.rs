@@ -261,7 +261,7 @@ pub(crate) fn result(app: &App, decision: &Decision, replayed: bool) -> ResultJs
     }
 }
 
-/// DOMAIN rule 6: undoing an operation is an operation.
+/// docs/rules.md, rule 6: undoing an operation is an operation.
 const UNDOING: &str = "void a charge, unapply or refund a payment, record a fee's return, fail a refund";
 
 /// The problem that a refusal is to its caller.

@@ -82,7 +82,7 @@ impl App {
         Instant::now() + REQUEST_DEADLINE
     }
 
-    /// Reads from the state between two raft entries. What cannot be read stops the node (DESIGN, invariant 7).
+    /// Reads from the state between two raft entries. What cannot be read stops the node (ARCHITECTURE.md, invariants).
     pub(crate) fn view<T>(&self, read: impl FnOnce(&View<'_>) -> Result<T, StorageError>) -> T {
         look(self.reader(), read).unwrap_or_else(|error| stop(&chain(&error)))
     }

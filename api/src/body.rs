@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::problem::{Code, Problem};
 use crate::values::FAULT_MARK;
 
-/// The most bytes of a request's body (API.md).
+/// The most bytes of a request's body (docs/api.md).
 pub const MAX_BODY: usize = 16 << 20;
 /// How long a caller may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(20);

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 /// Says which position an answer reflects.
 pub const POSITION: HeaderName = HeaderName::from_static("partita-position");
 
-/// What is refused before the state machine sees it, or could not be decided. API.md § Errors.
+/// What is refused before the state machine sees it, or could not be decided. docs/api.md, errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
     Malformed,

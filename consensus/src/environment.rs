@@ -1,6 +1,6 @@
 //! What a node takes from the outside: clock, randomness, threads of its own, and the way to stop.
 //!
-//! Passed in, so that the simulator runs the same node under its own (DESIGN § 3, invariant 8). The work of a
+//! Passed in, so that the simulator runs the same node under its own (ARCHITECTURE.md). The work of a
 //! dedicated thread is a future that waits for nothing but channels and pauses.
 
 use std::any::Any;

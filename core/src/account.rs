@@ -28,7 +28,7 @@ pub enum Class {
 }
 
 impl Class {
-    /// Assets and expenses are debit-normal, the rest credit-normal (DOMAIN § 1).
+    /// Assets and expenses are debit-normal, the rest credit-normal (docs/rules.md, chart).
     #[must_use]
     pub fn normal_side(self) -> Side {
         match self {

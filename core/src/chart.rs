@@ -1,4 +1,5 @@
-//! The chart of accounts that ships (`saas`, DOMAIN § 2). A test of the api crate holds it against `examples/chart-saas.json`.
+//! The chart of accounts that ships (`saas`, docs/rules.md, chart). A test of the api crate holds it against
+//! `examples/chart-saas.json`.
 
 use crate::account::{Account, Class, CurrencyRule, ItemRule, Overdraft};
 use crate::id::{AccountCode, AccountId, CurrencyId, PartyKind, Position, Role};

@@ -157,7 +157,7 @@ impl<S: Read> Touched<'_, S> {
         available(&sums, normal)
     }
 
-    /// Posts one entry into the touched balances. Overdraft is decided on its net effect (DOMAIN § 2).
+    /// Posts one entry into the touched balances. Overdraft is decided on its net effect (docs/rules.md, chart).
     fn post(&mut self, number: EntryNumber, planned: &PlannedEntry) -> Result<Entry, Rejection> {
         let drafts = planned.draft.lines();
         let mut before = Vec::with_capacity(drafts.len());

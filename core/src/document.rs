@@ -1,7 +1,7 @@
 //! Holds, charges, payments and refunds: what the posting rules remember beside the journal's lines.
 //!
 //! A charge's open amount and a payment's unapplied amount are *not* here: they are the balances of the
-//! receivable item and of the unapplied-cash item (DOMAIN § 1), so that no manual entry can make a document
+//! receivable item and of the unapplied-cash item (docs/rules.md, chart), so that no manual entry can make a document
 //! and the books tell different stories. What a decision answered is kept in [`Snapshot`]s beside it.
 
 use rust_decimal::Decimal;
@@ -195,7 +195,7 @@ impl Payment {
         self.applications.iter().map(|application| application.amount).sum()
     }
 
-    /// Guard of DOMAIN rule 6: Σ refunds ≤ captured.
+    /// Guard of docs/rules.md, rule 6: Σ refunds ≤ captured.
     #[must_use]
     pub fn refundable(&self) -> i128 {
         self.captured - self.refunded

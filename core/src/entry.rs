@@ -55,7 +55,8 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// Whether `reverse` may undo such an entry; what an operation made is undone by an operation (DOMAIN rule 6).
+    /// Whether `reverse` may undo such an entry; what an operation made is undone by an operation
+    /// (docs/rules.md, rule 6).
     #[must_use]
     pub fn reversible(self) -> bool {
         match self {
@@ -101,7 +102,7 @@ pub struct Unbalanced {
 }
 
 impl DraftEntry {
-    /// Checks DOMAIN rule 1.
+    /// Checks docs/rules.md, rule 1.
     ///
     /// # Panics
     /// With fewer than two lines, or sums beyond 2^127: callers refuse those before.

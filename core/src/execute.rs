@@ -22,7 +22,7 @@ pub struct Executed {
     pub answer: Answer,
 }
 
-/// Decides `command`: its key first (DOMAIN rule 5), then what has expired by now, then the operation.
+/// Decides `command`: its key first (docs/rules.md, rule 5), then what has expired by now, then the operation.
 ///
 /// # Panics
 /// If `command.book` does not exist: the edge resolves books before it stamps a command. An invariant that does

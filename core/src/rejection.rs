@@ -135,7 +135,7 @@ impl Rejection {
 }
 
 impl Reason {
-    /// The code of API.md.
+    /// The code of docs/api.md.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {

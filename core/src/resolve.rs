@@ -13,7 +13,7 @@ use crate::plan::{Context, PlannedLine};
 use crate::rejection::{Field, Reason, Rejection};
 use crate::state::Read;
 
-/// The roles that posting rules look accounts up by (DOMAIN § 2).
+/// The roles that posting rules look accounts up by (docs/rules.md, chart).
 pub mod role {
     pub const RECEIVABLE: &str = "receivable";
     pub const DEFERRED_REVENUE: &str = "deferred_revenue";

@@ -1,4 +1,4 @@
-//! Roundings that must add up: tax on refunds (DOMAIN rule 11), allocation (rule 12), recognition (rule 13).
+//! Roundings that must add up: tax on refunds (docs/rules.md, rule 11), allocation (rule 12), recognition (rule 13).
 //!
 //! All three are cumulative or by remainder, so that the parts always end at exactly the whole. Nothing here
 //! knows accounts or documents.
@@ -18,8 +18,8 @@ pub fn cumulative(total: i128, part: i128, whole: i128) -> i128 {
     mul_div_half_up(total, part, whole).expect("a share of a total is at most the total")
 }
 
-/// The tax in a refund that brings what was given back of a charge to `cumulative_gross` of its `gross` (DOMAIN
-/// rule 11). `refunded` of `tax` was given back before.
+/// The tax in a refund that brings what was given back of a charge to `cumulative_gross` of its `gross`
+/// (docs/rules.md, rule 11). `refunded` of `tax` was given back before.
 ///
 /// Below zero where a refund that failed had taken more tax than its share: the next one makes up for it.
 #[must_use]
@@ -27,7 +27,7 @@ pub fn refund_tax(tax: i128, refunded: i128, cumulative_gross: i128, gross: i128
     cumulative(tax, cumulative_gross, gross) - refunded
 }
 
-/// Divides `total` in proportion to `weights` by largest remainder, ties to the lowest index (DOMAIN rule 12).
+/// Divides `total` in proportion to `weights` by largest remainder, ties to the lowest index (docs/rules.md, rule 12).
 ///
 /// # Panics
 /// If `total` or a weight is negative, or all weights are zero.
@@ -49,7 +49,8 @@ pub fn allocate(total: i128, weights: &[i128]) -> Vec<i128> {
     shares
 }
 
-/// What of `total` is earned by the end of `today`, for revenue over `from` to `to`, both inclusive (DOMAIN rule 13).
+/// What of `total` is earned by the end of `today`, for revenue over `from` to `to`, both inclusive
+/// (docs/rules.md, rule 13).
 ///
 /// # Panics
 /// If `to` is before `from` or `total` is negative.

@@ -9,7 +9,7 @@ use jiff::civil;
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// Ledger time after `last` when a command stamped `self` is decided: strictly increasing (DESIGN § 2).
+    /// Ledger time after `last` when a command stamped `self` is decided: strictly increasing (ARCHITECTURE.md).
     #[must_use]
     pub fn following(self, last: Self) -> Self {
         Self(self.0.max(last.0.checked_add(1).expect("ledger time ends in 2262")))

@@ -228,3 +228,16 @@ fn refund_all(ledger: &mut Ledger, gross: i64, refunds: &[RandomRefund]) {
         accepted(ledger, &format!("refund re_last pay_1 {}", money(left)));
     }
 }
+
+#[test]
+fn a_book_has_at_most_1000_currencies_of_its_own() {
+    let mut ledger = Ledger::default();
+    accepted(&mut ledger, "book acme USD saas");
+    for number in 0..1_000 {
+        accepted(&mut ledger, &format!("currency T{number:04} 2"));
+    }
+    assert!(refused(&mut ledger, "currency ONEMORE 2").starts_with("too_many_currencies at Whole"));
+    // What is registered already is refused as that.
+    assert!(refused(&mut ledger, "currency T0999 2").starts_with("already_exists"));
+    accepted(&mut ledger, "book other USD saas");
+}

@@ -239,7 +239,7 @@ fn link(document: &DocumentRef) -> DocumentLinkJson {
     DocumentLinkJson { r#type, id: id.to_string() }
 }
 
-/// API.md's kinds: what the entry is to finance.
+/// docs/api.md's kinds: what the entry is to finance.
 pub(crate) fn kind(rule: Rule) -> &'static str {
     match rule {
         Rule::Standard => "standard",

@@ -160,7 +160,7 @@ fn make(
         posted.into_iter().map(|((account, currency, date), movement)| Posted { account, currency, date, movement });
     let report =
         trial_balance(accounts.iter().map(|account| &**account), posted, from, as_of).unwrap_or_else(|error| {
-            // DOMAIN § 5: it fails loudly. The ledger's own data are wrong: nothing more is served from them.
+            // It fails loudly (docs/rules.md, reports): the ledger's own data are wrong, nothing more is served.
             panic!("book {}: {error}", names.book.code)
         });
     Ok(shown(names, &report, &Frame { as_of, from, known_at, known, last_entry, head }))
@@ -296,7 +296,7 @@ fn csv(report: &TrialBalanceJson) -> String {
     String::from_utf8(bytes).expect("texts are UTF-8")
 }
 
-/// A text that a spreadsheet would take for a formula is prefixed (DOMAIN § 5).
+/// A text that a spreadsheet would take for a formula is prefixed (docs/rules.md, reports).
 fn cell(text: &str) -> String {
     if text.starts_with(['=', '+', '-', '@']) { format!("'{text}") } else { text.to_owned() }
 }

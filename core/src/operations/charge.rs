@@ -1,4 +1,4 @@
-//! Charging a customer: debit receivable, credit revenue or deferred revenue, and tax (DOMAIN § 3).
+//! Charging a customer: debit receivable, credit revenue or deferred revenue, and tax (docs/rules.md, events).
 //!
 //! A charge in a foreign currency posts by the FX-position method: receivable and tax stand in the foreign
 //! currency, revenue in the functional one, and the FX position balances both. Each line's functional value is

@@ -2,8 +2,8 @@
 //! customer), then cash (it leaves through the payment's source). Automatic settlement posts both in one entry.
 //!
 //! Unapplied money goes back without touching revenue or tax. What was applied to a charge takes deferred revenue
-//! first, then credits and refunds; tax by cumulative rounding (DOMAIN rule 11), per tax line of the charge, and the
-//! functional value of a foreign charge's net the same way. So any sequence of refunds of a charge ends at exactly
+//! first, then credits and refunds; tax by cumulative rounding (docs/rules.md, rule 11), per tax line of the charge,
+//! and the functional value of a foreign charge's net the same way. So any sequence of refunds of a charge ends at exactly
 //! its tax, its gross and its functional value.
 //!
 //! Refusals, in order: `already_exists`; `unknown_document` of the payment; the refunds-payable account, the amount

@@ -1,4 +1,4 @@
-//! Reversal: the mirror image of an entry, dated today unless said otherwise (DOMAIN rule 2).
+//! Reversal: the mirror image of an entry, dated today unless said otherwise (docs/rules.md, rule 2).
 
 use crate::entry::{DraftLine, Line, Rule};
 use crate::operation::{Details, ReverseEntry};

@@ -1,4 +1,4 @@
-//! The trial balance (DOMAIN § 5): a row per account and currency, with opening, movement and closing.
+//! The trial balance (docs/rules.md, reports): a row per account and currency, with opening, movement and closing.
 
 use std::collections::BTreeMap;
 

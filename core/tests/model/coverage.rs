@@ -77,7 +77,7 @@ impl Coverage {
     }
 }
 
-/// The guards of DOMAIN rule 6, as far as one document shows them.
+/// The guards of docs/rules.md, rule 6, as far as one document shows them.
 fn assert_guards(snapshot: &Snapshot) {
     match snapshot {
         Snapshot::Hold(hold) => {
@@ -117,7 +117,7 @@ fn special(effects: &Effects) -> Vec<&'static str> {
                 let taxes = || charge.lines.iter().flat_map(|line| &line.tax);
                 if charge.credited == charge.amount.minor() {
                     found.push("credited_in_full");
-                    assert!(taxes().all(|tax| tax.refunded == tax.amount.minor()), "DOMAIN rule 11: {charge:?}");
+                    assert!(taxes().all(|tax| tax.refunded == tax.amount.minor()), "rule 11: {charge:?}");
                 }
                 if charge.rate.is_some() {
                     found.push("foreign");

@@ -34,7 +34,7 @@ pub use record::{RECORD_VERSION, decode_record, encode_record, open, seal};
 
 /// The version of a batch of commands.
 pub const BATCH_VERSION: u8 = 1;
-/// The replicated level that this program emits and the highest it knows (DESIGN § 2, Levels).
+/// The replicated level that this program emits and the highest it knows (ARCHITECTURE.md).
 pub const LEVEL: u8 = 1;
 /// The version of a decision's bytes.
 pub const DECISION_VERSION: u8 = 1;

@@ -6,7 +6,8 @@
 //! of the last checkpoint.
 //!
 //! Not checked here: whether decisions follow from commands (the journal keeps outcomes, not requests), and whether
-//! the whole journal was replaced by another one, consistent in itself (publish its head elsewhere, DOMAIN § 7).
+//! the whole journal was replaced by another one, consistent in itself (publish its head elsewhere: docs/rules.md,
+//! controls).
 
 mod blocks;
 mod postings;

@@ -279,7 +279,7 @@ impl Rebuilt {
         report.same("journal", format_args!("position {}, line {}", here.position, here.line), &expected, after);
     }
 
-    /// The rules of the chart that every line keeps (DOMAIN rule 1).
+    /// The rules of the chart that every line keeps (docs/rules.md, rule 1).
     fn check_chart(&self, place: &Place<'_>, here: PostingRef, report: &mut Report) {
         let Some(account) = self.accounts.get(&(place.book, place.account)) else {
             report.differ("journal", at(here.position, "account"), "an account of the chart", place.account);

@@ -1,5 +1,4 @@
 //! A real node in a temporary directory under the real router, called without sockets.
-#![allow(dead_code, reason = "each test file uses its own part of this")]
 
 use std::time::Duration;
 
@@ -21,7 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Ledger {
     pub(crate) app: App,
     pub(crate) routes: Router,
-    directory: TempDir,
+    /// Kept until the end: dropping it removes the data.
+    _directory: TempDir,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -74,7 +74,7 @@ impl Ledger {
         let node = Node::start(config).await.unwrap();
         node.wait_recovered(Instant::now() + PATIENCE).await.unwrap();
         let app = App::new(node);
-        Self { routes: router(app.clone()), app, directory }
+        Self { routes: router(app.clone()), app, _directory: directory }
     }
 
     /// RocksDB must be closed when the process ends: its threads do not outlive its globals.

@@ -1,13 +1,12 @@
 //! The routes as their users meet them: money through its life, batches, lists, looking back, the feed, the document.
 
-mod support;
-
 use axum::body::Body;
 use axum::http::Request;
 use futures::StreamExt as _;
 use serde_json::{Value, json};
-use support::Ledger;
 use tokio::time::{Duration, timeout};
+
+use crate::support::Ledger;
 
 fn charge(id: &str, customer: &str, amount: &str, date: &str) -> Value {
     json!({"id": id, "customer": customer, "currency": "USD", "revenue": "revenue:subscription", "amount": amount,

@@ -1,16 +1,15 @@
 //! The server over real sockets: slow callers are cut off, requests under way are answered at shutdown.
 
-mod support;
-
 use std::net::SocketAddr;
 
 use partita_api::serve::accept;
-use support::Ledger;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant, timeout};
+
+use crate::support::Ledger;
 
 struct Served {
     address: SocketAddr,

@@ -1,0 +1,8 @@
+//! The HTTP interface over a real node: the router called directly and, in `connections`, over sockets.
+//!
+//! One test binary, a module for each subject: linking it once is what keeps the tests quick to build.
+
+mod connections;
+mod flows;
+mod refusals;
+mod support;
