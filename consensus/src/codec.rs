@@ -7,10 +7,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use partita_storage::log::EntryId;
 
-use crate::raft_types::{Member, RaftLogId, RaftMembership, RaftStoredMembership, entry_id, raft_log_id};
+use crate::raft_types::{Instance, Member, RaftLogId, RaftMembership, RaftStoredMembership, entry_id, raft_log_id};
 
-const MEMBERSHIP_VERSION: u8 = 1;
-const RAFT_STATE_VERSION: u8 = 1;
+/// Version 1 had addresses alone.
+const MEMBERSHIP_VERSION: u8 = 2;
+/// Version 1 had neither the level nor the greatest node id.
+const RAFT_STATE_VERSION: u8 = 2;
+/// The level of a state that does not name one.
+const FIRST_LEVEL: u8 = 1;
+/// A member's flags.
+const STANDBY: u8 = 1;
+const HAS_INSTANCE: u8 = 2;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CodecError {
@@ -24,7 +31,7 @@ pub enum CodecError {
     Invalid { what: &'static str },
 }
 
-/// Voters (one set, or two while they change) and every node's address.
+/// Voters (one set, or two while they change), and of every node its address, who took it up, and whether it stands by.
 pub(crate) fn encode_membership(membership: &RaftMembership) -> Vec<u8> {
     let mut out = vec![MEMBERSHIP_VERSION];
     let configs = membership.get_joint_config();
@@ -41,8 +48,32 @@ pub(crate) fn encode_membership(membership: &RaftMembership) -> Vec<u8> {
         out.extend_from_slice(&id.to_le_bytes());
         put_count(&mut out, member.address.len());
         out.extend_from_slice(member.address.as_bytes());
+        put_member_flags(&mut out, member);
     }
     out
+}
+
+fn put_member_flags(out: &mut Vec<u8>, member: &Member) {
+    let standby = if member.standby { STANDBY } else { 0 };
+    match member.instance {
+        None => out.push(standby),
+        Some(Instance(drawn)) => {
+            out.push(standby | HAS_INSTANCE);
+            out.extend_from_slice(&drawn);
+        }
+    }
+}
+
+fn member_flags(input: &mut Input<'_>) -> Result<(Option<Instance>, bool), CodecError> {
+    let flags = input.byte()?;
+    if flags & !(STANDBY | HAS_INSTANCE) != 0 {
+        return Err(input.invalid());
+    }
+    let instance = match flags & HAS_INSTANCE {
+        0 => None,
+        _ => Some(Instance(input.take(16)?.try_into().expect("sixteen bytes were taken"))),
+    };
+    Ok((instance, flags & STANDBY != 0))
 }
 
 pub(crate) fn decode_membership(bytes: &[u8]) -> Result<RaftMembership, CodecError> {
@@ -53,7 +84,7 @@ pub(crate) fn decode_membership(bytes: &[u8]) -> Result<RaftMembership, CodecErr
 }
 
 fn membership(input: &mut Input<'_>) -> Result<RaftMembership, CodecError> {
-    input.version(MEMBERSHIP_VERSION)?;
+    let version = input.version(MEMBERSHIP_VERSION)?;
     let mut configs = Vec::new();
     for _ in 0..input.count()? {
         let mut voters = BTreeSet::new();
@@ -68,7 +99,8 @@ fn membership(input: &mut Input<'_>) -> Result<RaftMembership, CodecError> {
         let length = input.count()?;
         let address = input.take(length)?.to_vec();
         let Ok(address) = String::from_utf8(address) else { return Err(input.invalid()) };
-        nodes.insert(id, Member { address });
+        let (instance, standby) = if version == 1 { (None, false) } else { member_flags(input)? };
+        nodes.insert(id, Member { address, instance, standby });
     }
     if configs.is_empty() {
         return Ok(RaftMembership::default());
@@ -77,19 +109,38 @@ fn membership(input: &mut Input<'_>) -> Result<RaftMembership, CodecError> {
     RaftMembership::new(configs, nodes).map_err(|_reason| invalid)
 }
 
-/// The last applied entry and the membership that held there: what a checkpoint keeps of raft.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// The last applied entry and what held there: what a checkpoint keeps of raft.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct RaftState {
     pub(crate) last: Option<RaftLogId>,
     pub(crate) membership: RaftStoredMembership,
+    /// The active level of the replicated rules.
+    pub(crate) level: u8,
+    /// The greatest id that ever was in a membership: it and those below are never given again.
+    pub(crate) greatest_node_id: u64,
+}
+
+impl Default for RaftState {
+    fn default() -> Self {
+        let membership = RaftStoredMembership::default();
+        Self { last: None, membership, level: FIRST_LEVEL, greatest_node_id: 0 }
+    }
 }
 
 impl RaftState {
+    /// Takes over what is now the membership.
+    pub(crate) fn enter_membership(&mut self, membership: RaftStoredMembership) {
+        self.greatest_node_id = self.greatest_node_id.max(greatest_node_id(membership.membership()));
+        self.membership = membership;
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = vec![RAFT_STATE_VERSION];
         put_log_id(&mut out, self.last.as_ref());
         put_log_id(&mut out, self.membership.log_id().as_ref());
         out.extend_from_slice(&encode_membership(self.membership.membership()));
+        out.push(self.level);
+        out.extend_from_slice(&self.greatest_node_id.to_le_bytes());
         out
     }
 
@@ -99,13 +150,21 @@ impl RaftState {
             return Ok(Self::default());
         }
         let mut input = Input { what: "the applied raft state", bytes };
-        input.version(RAFT_STATE_VERSION)?;
+        let version = input.version(RAFT_STATE_VERSION)?;
         let last = input.log_id()?;
         let membership_id = input.log_id()?;
         let membership = membership(&mut input)?;
+        let (level, greatest_node_id) = match version {
+            1 => (FIRST_LEVEL, greatest_node_id(&membership)),
+            _ => (input.byte()?, input.integer()?),
+        };
         input.end()?;
-        Ok(Self { last, membership: RaftStoredMembership::new(membership_id, membership) })
+        Ok(Self { last, membership: RaftStoredMembership::new(membership_id, membership), level, greatest_node_id })
     }
+}
+
+fn greatest_node_id(membership: &RaftMembership) -> u64 {
+    membership.nodes().map(|(id, _)| *id).max().unwrap_or(0)
 }
 
 fn put_count(out: &mut Vec<u8>, count: usize) {
@@ -150,9 +209,10 @@ impl<'a> Input<'a> {
         usize::try_from(count).map_err(|_too_large| self.invalid())
     }
 
-    fn version(&mut self, known: u8) -> Result<(), CodecError> {
+    /// The version, which is from 1 to the last `known` one.
+    fn version(&mut self, known: u8) -> Result<u8, CodecError> {
         let version = self.byte()?;
-        if version == known { Ok(()) } else { Err(CodecError::Version { what: self.what, version }) }
+        if (1..=known).contains(&version) { Ok(version) } else { Err(CodecError::Version { what: self.what, version }) }
     }
 
     fn log_id(&mut self) -> Result<Option<RaftLogId>, CodecError> {
@@ -179,26 +239,71 @@ impl<'a> Input<'a> {
 mod tests {
     use super::*;
 
+    /// Two voters that become one, and a learner that stands by.
     fn three_members() -> RaftMembership {
-        let address = |id: u64| Member { address: format!("n{id}:7000") };
-        let nodes: BTreeMap<u64, Member> = [1, 2, 3].map(|id| (id, address(id))).into();
+        let member = |id: u64| Member {
+            address: format!("n{id}:7000"),
+            instance: (id > 1).then_some(Instance([u8::try_from(id).unwrap(); 16])),
+            standby: id == 3,
+        };
+        let nodes: BTreeMap<u64, Member> = [1, 2, 3].map(|id| (id, member(id))).into();
         RaftMembership::new(vec![BTreeSet::from([1, 2]), BTreeSet::from([1])], nodes).unwrap()
+    }
+
+    fn log_id(term: u64, index: u64) -> RaftLogId {
+        raft_log_id(EntryId { term, node: 1, index })
+    }
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
     }
 
     #[test]
     fn stored_bytes_never_change() {
-        let membership =
-            RaftStoredMembership::new(Some(raft_log_id(EntryId { term: 1, node: 1, index: 4 })), three_members());
-        let state = RaftState { last: Some(raft_log_id(EntryId { term: 2, node: 1, index: 9 })), membership };
-        let hex: String = state.encode().iter().map(|byte| format!("{byte:02x}")).collect();
+        let membership = RaftStoredMembership::new(Some(log_id(1, 4)), three_members());
+        let state = RaftState { last: Some(log_id(2, 9)), membership, level: 3, greatest_node_id: 7 };
         assert_eq!(
-            hex,
+            hex(&state.encode()),
+            "0201020000000000000001000000000000000900000000000000\
+             01010000000000000001000000000000000400000000000000\
+             0202000000020000000100000000000000020000000000000001000000010000000000000003000000\
+             0100000000000000070000006e313a3730303000\
+             0200000000000000070000006e323a373030300202020202020202020202020202020202\
+             0300000000000000070000006e333a373030300303030303030303030303030303030303\
+             030700000000000000"
+        );
+        assert_eq!(RaftState::decode(&state.encode()).unwrap(), state);
+    }
+
+    #[test]
+    fn the_first_version_is_still_read() {
+        let first = bytes(
             "0101020000000000000001000000000000000900000000000000010100000000000000010000000000000004000000000000000102\
              00000002000000010000000000000002000000000000000100000001000000000000000300000001000000000000000700000\
              06e313a3730303002000000000000000700000\
              06e323a3730303003000000000000000700000\
-             06e333a37303030"
+             06e333a37303030",
         );
+        let read = RaftState::decode(&first).unwrap();
+        let addresses: Vec<Member> = read.membership.membership().nodes().map(|(_, member)| member.clone()).collect();
+        let alone = |address: &str| Member { address: address.to_owned(), instance: None, standby: false };
+        assert_eq!(addresses, [alone("n1:7000"), alone("n2:7000"), alone("n3:7000")]);
+        assert_eq!((read.last, read.level, read.greatest_node_id), (Some(log_id(2, 9)), 1, 3));
+    }
+
+    #[test]
+    fn an_id_that_was_a_member_stays_the_greatest() {
+        let mut state = RaftState::default();
+        state.enter_membership(RaftStoredMembership::new(Some(log_id(1, 1)), three_members()));
+        assert_eq!(state.greatest_node_id, 3);
+        let founder = BTreeMap::from([(1, Member::default())]);
+        let alone = RaftMembership::new(vec![BTreeSet::from([1])], founder).unwrap();
+        state.enter_membership(RaftStoredMembership::new(Some(log_id(1, 2)), alone));
+        assert_eq!(state.greatest_node_id, 3);
         assert_eq!(RaftState::decode(&state.encode()).unwrap(), state);
     }
 

@@ -28,11 +28,19 @@ pub(crate) type RaftStoredMembership = StoredMembershipOf<TypeConfig>;
 pub(crate) type RaftVote = VoteOf<TypeConfig>;
 type Leader = CommittedLeaderIdOf<TypeConfig>;
 
-/// Where a member of the cluster is reached.
+/// What a node draws when it first asks to be taken in: tells it from another that calls itself the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Instance(pub(crate) [u8; 16]);
+
+/// A member of the cluster, as its membership has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Member {
-    /// Of its raft traffic; empty where the node is alone.
+    /// Where its raft traffic goes; empty where the node is alone.
     pub(crate) address: String,
+    /// Who took up the id. The founder has none, nor has a member that was announced and has not come yet.
+    pub(crate) instance: Option<Instance>,
+    /// Stays a learner until it is promoted by hand.
+    pub(crate) standby: bool,
 }
 
 impl fmt::Display for Member {

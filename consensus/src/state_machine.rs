@@ -55,7 +55,7 @@ impl StateMachine {
             EntryPayload::Blank => Vec::new(),
             EntryPayload::Normal(proposal) => decode_proposal(&proposal.0).map_err(io::Error::other)?,
             EntryPayload::Membership(membership) => {
-                self.state.membership = RaftStoredMembership::new(Some(entry.log_id), membership);
+                self.state.enter_membership(RaftStoredMembership::new(Some(entry.log_id), membership));
                 Vec::new()
             }
         };
@@ -122,7 +122,8 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             ));
         }
         let Some(last) = meta.last_log_id else { return Ok(()) };
-        self.state = RaftState { last: Some(last), membership: meta.last_membership.clone() };
+        self.state.enter_membership(meta.last_membership.clone());
+        self.state.last = Some(last);
         let applied = Applied { index: last.index, raft: self.state.encode() };
         self.send(Work::Apply(Applicable { applied, commands: Vec::new(), responder: None })).await?;
         self.checkpoint().await?.await.map_err(|_gone| stopped())?;
