@@ -1,9 +1,16 @@
 //! What could not be decided, and what nobody knows: how the caller is told.
 
+use axum::body::{Body, Bytes};
+use axum::http::Request;
 use axum::response::IntoResponse as _;
+use futures::stream::{self, StreamExt as _};
 use partita_api::write::submit_problem;
 use partita_consensus::SubmitError;
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio::time::{Duration, Instant};
+
+use crate::support::Ledger;
 
 /// Nothing was decided, or nobody knows: the caller is told which, and when to try again.
 #[test]
@@ -50,4 +57,63 @@ fn what_could_not_be_decided_says_when_to_try_again() {
         assert_eq!(response.status().as_u16(), status);
         assert_eq!(response.headers().get("retry-after").map(|value| value.to_str().unwrap()), retry_after, "{code}");
     }
+}
+
+#[tokio::test]
+async fn a_node_that_stops_says_so_and_decides_nothing() {
+    let ledger = Ledger::with_book().await;
+    let transfer = json!({"debit": "assets:bank", "credit": "equity:capital", "amount": "1.00", "currency": "USD"});
+    let before = ledger.position();
+    ledger.app.node().shutdown(Instant::now() + Duration::from_secs(60)).await;
+    let answer = ledger.post("/v1/books/acme/transfers", "late", &transfer).await;
+    assert_eq!(answer.headers["retry-after"], "1");
+    assert_eq!(
+        answer.expect(503),
+        json!({"type": "/errors/shutting_down", "title": "The server is shutting down", "status": 503,
+            "detail": "this node is shutting down; nothing was proposed", "code": "shutting_down"})
+    );
+    assert_eq!(ledger.position(), before);
+}
+
+/// Sixteen bodies of the greatest size that never end fill the memory for bodies; the next caller is told at once.
+#[tokio::test]
+async fn bodies_beyond_the_memory_for_them_are_refused() {
+    let ledger = Ledger::with_book().await;
+    let (before, head) = (ledger.position(), ledger.head().await);
+    let (taken, mut all_taken) = mpsc::channel::<()>(16);
+    let mut held = vec![];
+    for n in 0..16 {
+        // The end of a body is asked for only when all of it was taken.
+        let taken = taken.clone();
+        let end = stream::once(async move {
+            taken.send(()).await.expect("the test waits for it");
+            std::future::pending::<Result<Bytes, std::io::Error>>().await
+        });
+        let body = stream::iter([Ok(Bytes::from(vec![b' '; 16 << 20]))]).chain(end);
+        let request = Request::post("/v1/books/acme/transfers")
+            .header("content-type", "application/json")
+            .header("idempotency-key", format!("held-{n}"))
+            .body(Body::from_stream(body))
+            .expect("a request");
+        let routes = ledger.routes.clone();
+        held.push(tokio::spawn(tower::ServiceExt::oneshot(routes, request)));
+    }
+    for _ in 0..16 {
+        all_taken.recv().await.expect("each body is taken");
+    }
+    let transfer = json!({"debit": "assets:bank", "credit": "equity:capital", "amount": "1.00", "currency": "USD"});
+    let answer = ledger.post("/v1/books/acme/transfers", "k", &transfer).await;
+    assert_eq!(answer.headers["retry-after"], "1");
+    assert_eq!(
+        answer.expect(503),
+        json!({"type": "/errors/overloaded", "title": "The server is overloaded", "status": 503, "code": "overloaded",
+            "detail": "the bodies of other requests fill the memory set aside for them"})
+    );
+    assert_eq!((ledger.position(), ledger.head().await), (before, head));
+    for request in held {
+        request.abort();
+        assert!(request.await.expect_err("it was ended").is_cancelled());
+    }
+    ledger.post("/v1/books/acme/transfers", "k", &transfer).await.expect(201);
+    ledger.close().await;
 }
