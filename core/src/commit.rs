@@ -465,10 +465,24 @@ pub fn unapplied_amount(state: &impl Read, book: BookId, payment: &Payment) -> i
     sums.credits - sums.debits
 }
 
+/// What a payment can give back of its unapplied amount: what is not reserved by a hold.
+#[must_use]
+pub fn refundable_unapplied_amount(state: &impl Read, book: BookId, payment: &Payment) -> i128 {
+    let sums = state.item(&item_key(book, payment.unapplied, &payment.customer, &payment.id, payment.currency));
+    available(&sums, Side::Credit)
+}
+
 /// What is left of a charge's deferred item, in the functional currency; 0 where nothing was deferred.
 #[must_use]
 pub fn deferred_amount(state: &impl Read, book: BookId, charge: &Charge, functional: CurrencyId) -> i128 {
     let Some(account) = charge.deferred else { return 0 };
     let sums = state.item(&item_key(book, account, &charge.customer, &charge.id, functional));
     sums.credits - sums.debits
+}
+
+/// What of a charge's deferred item can be taken back: what is left and not reserved by a hold.
+#[must_use]
+pub fn refundable_deferred_amount(state: &impl Read, book: BookId, charge: &Charge, functional: CurrencyId) -> i128 {
+    let Some(account) = charge.deferred else { return 0 };
+    available(&state.item(&item_key(book, account, &charge.customer, &charge.id, functional)), Side::Credit)
 }

@@ -23,6 +23,7 @@ pub mod plan;
 pub mod rejection;
 pub mod report;
 pub mod resolve;
+pub mod schedule;
 pub mod state;
 pub mod tax;
 pub mod time;

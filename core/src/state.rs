@@ -138,6 +138,9 @@ pub trait Read {
     /// Every currency that the account ever had a posting or a reservation in.
     fn controls_of(&self, book: BookId, account: AccountId) -> Vec<(CurrencyId, Sums)>;
     fn subaccount(&self, key: &SubaccountKey) -> Subaccount;
+    /// Whether `holds` is true of every subaccount of an account. They are looked at one by one, in the order of their
+    /// keys, up to the first of which it is not.
+    fn every_subaccount(&self, book: BookId, account: AccountId, holds: &mut dyn FnMut(&Sums) -> bool) -> bool;
     fn item(&self, key: &ItemKey) -> Sums;
     fn movement(&self, key: &MovementKey) -> Movement;
     fn entry_record(&self, book: BookId, number: EntryNumber) -> Option<EntryRecord>;

@@ -18,13 +18,14 @@ pub fn cumulative(total: i128, part: i128, whole: i128) -> i128 {
     mul_div_half_up(total, part, whole).expect("a share of a total is at most the total")
 }
 
-/// The tax in a refund that brings what was given back of a charge to `cumulative_gross` of its `gross`
-/// (docs/rules.md, rule 11). `refunded` of `tax` was given back before.
+/// What of `total`, a tax or a functional value inside a charge, is in a refund that brings what was given back of
+/// the charge to `cumulative_gross` of its `gross` (docs/rules.md, rule 11). `refunded` of `total` was given back before.
 ///
-/// Below zero where a refund that failed had taken more tax than its share: the next one makes up for it.
+/// After a refund failed, more can have been given back than the share so far: then nothing is, until the share has
+/// caught up. It is never below zero, so that what was given back stays within `total` whichever refund fails next.
 #[must_use]
-pub fn refund_tax(tax: i128, refunded: i128, cumulative_gross: i128, gross: i128) -> i128 {
-    cumulative(tax, cumulative_gross, gross) - refunded
+pub fn refund_share(total: i128, refunded: i128, cumulative_gross: i128, gross: i128) -> i128 {
+    (cumulative(total, cumulative_gross, gross) - refunded).max(0)
 }
 
 /// Divides `total` in proportion to `weights` by largest remainder, ties to the lowest index (docs/rules.md, rule 12).
@@ -73,18 +74,18 @@ mod tests {
 
     #[test]
     fn two_halves_of_a_refund_end_at_the_original_tax() {
-        let first = refund_tax(825, 0, 5_413, 10_825);
-        let second = refund_tax(825, first, 10_825, 10_825);
+        let first = refund_share(825, 0, 5_413, 10_825);
+        let second = refund_share(825, first, 10_825, 10_825);
         assert_eq!([first, second], [413, 412]);
     }
 
     #[test]
     fn a_failed_refund_is_made_up_for() {
-        // 49 then 1 of 100, tax 1: the second takes the cent; after the first failed, the next refund gives it back.
-        assert_eq!(refund_tax(1, 0, 49, 100), 0);
-        assert_eq!(refund_tax(1, 0, 50, 100), 1);
-        assert_eq!(refund_tax(1, 1, 2, 100), -1);
-        assert_eq!(refund_tax(1, 0, 100, 100), 1);
+        // 49 then 1 of 100, tax 1: the second takes the cent; after the first failed, the next ones take none.
+        assert_eq!(refund_share(1, 0, 49, 100), 0);
+        assert_eq!(refund_share(1, 0, 50, 100), 1);
+        assert_eq!(refund_share(1, 1, 2, 100), 0);
+        assert_eq!(refund_share(1, 1, 100, 100), 0);
     }
 
     #[test]
@@ -149,11 +150,31 @@ mod tests {
             for cut in cuts.into_iter().chain([gross]) {
                 let part = cut.min(gross - credited);
                 credited += part;
-                let step = refund_tax(tax, refunded, credited, gross);
+                let step = refund_share(tax, refunded, credited, gross);
                 prop_assert!((0..=tax).contains(&step));
                 refunded += step;
             }
             prop_assert_eq!(refunded, tax);
+        }
+
+        #[test]
+        fn whichever_refunds_fail_the_tax_given_back_stays_within_the_tax(tax in 0i128..50, net in 0i128..500, steps in proptest::collection::vec((1i128..60, proptest::option::of(0usize..8)), 0..60)) {
+            let gross = tax + net;
+            prop_assume!(gross > 0);
+            let mut standing: Vec<(i128, i128)> = vec![];
+            for (cut, failed) in steps.into_iter().chain([(gross, None)]) {
+                if let Some(index) = failed.filter(|index| *index < standing.len()) {
+                    standing.remove(index);
+                }
+                let (credited, refunded) = standing.iter().fold((0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
+                let part = cut.min(gross - credited);
+                if part > 0 {
+                    standing.push((part, refund_share(tax, refunded, credited + part, gross)));
+                }
+                let refunded: i128 = standing.iter().map(|part| part.1).sum();
+                prop_assert!((0..=tax).contains(&refunded), "{} of {}", refunded, tax);
+            }
+            prop_assert_eq!(standing.iter().map(|part| part.1).sum::<i128>(), tax);
         }
     }
 }

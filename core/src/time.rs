@@ -72,6 +72,12 @@ impl Date {
     pub fn previous(self) -> Option<Self> {
         Self::from_days(self.0 - 1)
     }
+
+    /// The day after, `None` after year 9999.
+    #[must_use]
+    pub fn next(self) -> Option<Self> {
+        Self::from_days(self.0 + 1)
+    }
 }
 
 impl fmt::Display for Date {

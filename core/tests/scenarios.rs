@@ -84,6 +84,7 @@ macro_rules! scenarios {
 }
 
 scenarios! {
+    account_close
     accounting
     apply
     authorisation

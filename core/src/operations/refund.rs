@@ -3,8 +3,9 @@
 //!
 //! Unapplied money goes back without touching revenue or tax. What was applied to a charge takes deferred revenue
 //! first, then credits and refunds; tax by cumulative rounding (docs/rules.md, rule 11), per tax line of the charge,
-//! and the functional value of a foreign charge's net the same way. So any sequence of refunds of a charge ends at exactly
-//! its tax, its gross and its functional value.
+//! and the functional value of a foreign charge's net the same way. So any sequence of refunds of a charge ends at
+//! exactly its tax, its gross and its functional value, and never gives back more of one of them on the way. What a
+//! hold reserves of unapplied money or of deferred revenue is left alone.
 //!
 //! Refusals, in order: `already_exists`; `unknown_document` of the payment; the refunds-payable account, the amount
 //! and, where settled at once, the source; the parts' amounts; credits and refunds, FX position and tax payable, as
@@ -12,7 +13,7 @@
 //! the whole, then part by part; `document_full`; the balances.
 
 use crate::account::Account;
-use crate::commit::{deferred_amount, unapplied_amount};
+use crate::commit::{refundable_deferred_amount, refundable_unapplied_amount};
 use crate::currency::Currency;
 use crate::document::{Charge, Payment, Refund, RefundPart, RefundState, SettleMode};
 use crate::entry::{DocumentRef, MAX_LINES, Rule};
@@ -24,7 +25,7 @@ use crate::plan::{Change, Context, Plan};
 use crate::rejection::{Existing, Field, Reason, Rejection};
 use crate::resolve::{list_entry, role};
 use crate::state::Read;
-use crate::tax::{cumulative, refund_tax};
+use crate::tax::refund_share;
 
 use super::payment::{source_place, unapplied_place};
 
@@ -148,8 +149,9 @@ impl Sources {
             let left = (application.amount - application.refunded).min(charge.amount.minor() - charge.credited);
             (charge, left)
         });
-        // Only a manual entry can have made it other than captured less applied and refunded.
-        Self { unapplied: unapplied_amount(context.state, context.book.id, payment).max(0), charges: charges.collect() }
+        // Only a manual entry or a hold can have made it other than captured less applied and refunded.
+        let unapplied = refundable_unapplied_amount(context.state, context.book.id, payment).max(0);
+        Self { unapplied, charges: charges.collect() }
     }
 
     /// Unapplied first, then the newest application, going back.
@@ -264,7 +266,7 @@ impl Accounts {
         lines: &mut Lines,
     ) -> Result<(), Rejection> {
         let functional = context.functional();
-        let deferred = deferred_amount(context.state, context.book.id, charge, functional.id).max(0);
+        let deferred = refundable_deferred_amount(context.state, context.book.id, charge, functional.id).max(0);
         let from_deferred = credit.functional_net.clamp(0, deferred);
         if from_deferred > 0 {
             let id = charge.deferred.expect("only a charge with a deferred account has a deferred amount");
@@ -303,14 +305,14 @@ impl Credit {
     fn of<S: Read>(context: &Context<'_, S>, charge: &Charge, part: i128) -> Self {
         let gross = charge.amount.minor();
         let credited = charge.credited + part;
-        let step = |tax: &crate::document::TaxLine| refund_tax(tax.amount.minor(), tax.refunded, credited, gross);
+        let step = |tax: &crate::document::TaxLine| refund_share(tax.amount.minor(), tax.refunded, credited, gross);
         let tax: Vec<Vec<i128>> = charge.lines.iter().map(|line| line.tax.iter().map(step).collect()).collect();
         let net = part - tax.iter().flatten().sum::<i128>();
         let functional_net = if charge.currency == context.book.functional_currency {
             net
         } else {
             let total = charge.lines.iter().map(|line| line.functional_net).sum();
-            cumulative(total, credited, gross) - charge.credited_functional_net
+            refund_share(total, charge.credited_functional_net, credited, gross)
         };
         let gross = Amount::new(part).expect("a part of a refund is above zero");
         Self { gross, tax, net, functional_net }

@@ -16,7 +16,7 @@ use partita_core::rejection::{Existing, Field, Reason, Rejection};
 use super::arith::minor_units;
 use super::chart;
 use super::decide::{Draft, Model, Moment, Thing, Wish, refuse};
-use super::ledger::{Row, Shelf};
+use super::ledger::{Row, Shelf, Step};
 
 pub(crate) fn open_book(model: &mut Model, operation: &OpenBook, position: Position) -> Result<Effects, Rejection> {
     if let Some(shelf) = model.shelves.iter().find(|shelf| shelf.book.code == operation.code) {
@@ -103,14 +103,15 @@ pub(crate) fn open_account(shelf: &Shelf, moment: &Moment, operation: &OpenAccou
     Ok(Wish { things: vec![Thing::Account(account)], ..Wish::default() })
 }
 
-/// Only an account whose every subaccount and item is at zero, with nothing pending, can be closed.
+/// Only an account whose every subaccount is at zero, with nothing pending, can be closed.
 pub(crate) fn close_account(shelf: &Shelf, moment: &Moment, code: &AccountCode) -> Result<Wish, Rejection> {
     let mut account = open_one(shelf, code, Field::Whole)?.clone();
     let pending = shelf.reserved.values().any(|reserved| {
         reserved.amount > 0 && (reserved.debit.account == account.id || reserved.credit.account == account.id)
     });
-    let mine = shelf.controls.iter().filter(|((id, _), _)| *id == account.id);
-    if pending || mine.into_iter().any(|(_, money)| money.0 != money.1) {
+    let mine = shelf.steps.iter().filter(|((id, _, _), _)| *id == account.id);
+    let left = |steps: &Vec<Step>| steps.last().is_some_and(|step| step.money.0 != step.money.1);
+    if pending || mine.into_iter().any(|(_, steps)| left(steps)) {
         return refuse(Reason::AccountNotEmpty { account: code.clone() }, Field::Whole);
     }
     account.closed = true;

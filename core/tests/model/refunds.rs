@@ -1,8 +1,8 @@
 //! Refunds: the credit step takes back revenue and tax, the cash step pays out; failing mirrors both.
 
-use partita_core::document::{Charge, Payment, Refund, RefundPart, RefundState, SettleMode};
+use partita_core::document::{Charge, Endpoint, Payment, Refund, RefundPart, RefundState, SettleMode};
 use partita_core::entry::{DocumentRef, Rule, Side};
-use partita_core::id::{DocumentId, Party};
+use partita_core::id::{AccountId, CurrencyId, DocumentId, Item, Party};
 use partita_core::money::Amount;
 use partita_core::operation::{CreateRefund, MoveRefund, WrittenRefundPart};
 use partita_core::rejection::{Existing, Field, Reason, Rejection};
@@ -33,10 +33,25 @@ fn exact(
     }
 }
 
+/// What holds keep of a customer's item, on its debit side.
+fn held(shelf: &Shelf, account: AccountId, customer: &Party, id: &DocumentId, currency: CurrencyId) -> i128 {
+    let item = Item::from(id);
+    let here = |end: &Endpoint| {
+        end.account == account && end.party.as_ref() == Some(customer) && end.item.as_ref() == Some(&item)
+    };
+    shelf.pending(currency, here).0
+}
+
+/// The payment's unapplied cash that no hold keeps.
+fn free_cash(shelf: &Shelf, payment: &Payment) -> i128 {
+    let held = held(shelf, payment.unapplied, &payment.customer, &payment.id, payment.currency);
+    (unapplied(shelf, payment) - held).max(0)
+}
+
 /// Unapplied cash first, then the newest application, going back.
 fn chosen(shelf: &Shelf, payment: &Payment, amount: i128) -> Parts {
     let mut left = amount;
-    let from_cash = left.min(unapplied(shelf, payment)).max(0);
+    let from_cash = left.min(free_cash(shelf, payment));
     left -= from_cash;
     let mut charges = vec![];
     for application in payment.applications.iter().rev() {
@@ -111,7 +126,7 @@ fn check_caps(shelf: &Shelf, payment: &Payment, from: &[WrittenRefundPart], part
     let mut charges = parts.charges.iter();
     for (index, part) in (0..).zip(from) {
         let (asked, available) = match part {
-            WrittenRefundPart::Unapplied { .. } => (parts.unapplied, unapplied(shelf, payment)),
+            WrittenRefundPart::Unapplied { .. } => (parts.unapplied, free_cash(shelf, payment)),
             WrittenRefundPart::Charge { charge, .. } => {
                 let application = payment.applications.iter().find(|application| application.charge == *charge);
                 let available = application.map_or(0, |application| application.amount - application.refunded);
@@ -253,6 +268,8 @@ fn credit_part(
         let mut back = vec![];
         for tax in &mut line.tax {
             let due = rounded(&[tax.amount.minor(), credited], &[gross]).expect("at most the tax") - tax.refunded;
+            // A refund that failed can have left more given back than the share so far; tax never comes back.
+            let due = due.max(0);
             tax.refunded += due;
             back.push(due);
             match by_jurisdiction.iter_mut().find(|(jurisdiction, _)| *jurisdiction == tax.jurisdiction) {
@@ -267,13 +284,15 @@ fn credit_part(
         net
     } else {
         let total: i128 = charge.lines.iter().map(|line| line.functional_net).sum();
-        rounded(&[total, credited], &[gross]).expect("at most the total") - charge.credited_functional_net
+        let share = rounded(&[total, credited], &[gross]).expect("at most the total");
+        (share - charge.credited_functional_net).max(0)
     };
     let own = (Some(&charge.customer), Some(&charge.id));
     let mut rest = functional_net;
     if let Some(account) = charge.deferred {
         let balance = shelf.item_balance(account, &charge.customer, &charge.id, functional);
-        let from_deferred = rest.min(balance).max(0);
+        let held = held(shelf, account, &charge.customer, &charge.id, functional);
+        let from_deferred = rest.min(balance - held).max(0);
         if from_deferred > 0 {
             rows.push((row(shelf.account(account), own, Side::Debit, from_deferred, functional), Field::Amount));
             rest -= from_deferred;

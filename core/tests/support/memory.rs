@@ -115,6 +115,11 @@ impl Read for Memory {
         self.subaccounts.get(key).cloned().unwrap_or_default()
     }
 
+    fn every_subaccount(&self, book: BookId, account: AccountId, holds: &mut dyn FnMut(&Sums) -> bool) -> bool {
+        let of_account = |key: &SubaccountKey| key.book == book && key.account == account;
+        self.subaccounts.iter().filter(|(key, _)| of_account(key)).all(|(_, subaccount)| holds(&subaccount.sums))
+    }
+
     fn item(&self, key: &ItemKey) -> Sums {
         self.items.get(key).copied().unwrap_or_default()
     }

@@ -485,6 +485,10 @@ impl<E: TableEngine> Read for View<'_, E> {
         self.working.subaccount(key)
     }
 
+    fn every_subaccount(&self, book: BookId, account: AccountId, holds: &mut dyn FnMut(&Sums) -> bool) -> bool {
+        self.working.every_subaccount(book, account, holds)
+    }
+
     fn item(&self, key: &ItemKey) -> Sums {
         self.working.item(key)
     }

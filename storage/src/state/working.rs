@@ -25,9 +25,12 @@ use super::horizon::Horizons;
 use super::journal::JournalLayers;
 use super::layers::{OrderedTable, PointTable};
 use super::past;
-use crate::codec::keys::{CustomerKey, DocumentKind, TableKey};
+use crate::codec::keys::{CustomerKey, DocumentKind, TableKey, prefix};
 use crate::engine::{KeyRange, Table, TableEngine};
 use crate::tree::Frontier;
+
+/// Rows read at one time where a table is looked through.
+const SCAN_ROWS: usize = 1_024;
 
 /// All state of one node above its engine.
 #[derive(Debug)]
@@ -209,6 +212,21 @@ impl<E: TableEngine> Read for WorkingSet<E> {
 
     fn subaccount(&self, key: &SubaccountKey) -> Subaccount {
         or_stop(self.subaccounts.get(&*self.engine, key)).unwrap_or_default()
+    }
+
+    fn every_subaccount(&self, book: BookId, account: AccountId, holds: &mut dyn FnMut(&Sums) -> bool) -> bool {
+        let mut range = KeyRange::prefix(prefix::account(book, account));
+        let subaccounts = self.subaccounts.part(&range);
+        loop {
+            let rows = or_stop(subaccounts.scan(&*self.engine, &range, SCAN_ROWS));
+            if !rows.iter().all(|(_, subaccount)| holds(&subaccount.sums)) {
+                return false;
+            }
+            match rows.last() {
+                Some((last, _)) if rows.len() == SCAN_ROWS => range.from = [last.to_bytes().as_slice(), &[0]].concat(),
+                Some(_) | None => return true,
+            }
+        }
     }
 
     fn item(&self, key: &ItemKey) -> Sums {
