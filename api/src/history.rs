@@ -50,13 +50,6 @@ pub(crate) fn each_line(app: &App, since: Since, mut each: impl FnMut(Date, &Lin
     each_entry(app, since, |entry| entry.lines.iter().for_each(|line| each(entry.effective_date, line)))
 }
 
-/// How many entries the stretch posted.
-pub(crate) fn count_entries(app: &App, since: Since) -> Result<u64, Problem> {
-    let mut count = 0;
-    each_entry(app, since, |_entry| count += 1)?;
-    Ok(count)
-}
-
 fn each_entry(app: &App, since: Since, mut each: impl FnMut(&Entry)) -> Result<(), Problem> {
     let patience = Patience::new();
     let mut next = since.after.next();

@@ -14,6 +14,7 @@ pub mod names;
 pub mod path;
 pub mod problem;
 pub mod query;
+pub mod report;
 pub mod router;
 pub mod routes;
 pub mod sums;

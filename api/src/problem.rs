@@ -27,6 +27,7 @@ pub enum Code {
     UnsupportedMediaType,
     IdempotencyKeyReused,
     Internal,
+    OutOfBalance,
     NoLeader,
     Overloaded,
     ShuttingDown,
@@ -52,6 +53,7 @@ impl Code {
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::IdempotencyKeyReused => "idempotency_key_reused",
             Self::Internal => "internal",
+            Self::OutOfBalance => "out_of_balance",
             Self::NoLeader => "no_leader",
             Self::Overloaded => "overloaded",
             Self::ShuttingDown => "shutting_down",
@@ -75,7 +77,7 @@ impl Code {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Internal | Self::OutOfBalance => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NoLeader | Self::Overloaded | Self::ShuttingDown | Self::PositionNotReached => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -99,6 +101,7 @@ impl Code {
             Self::UnsupportedMediaType => "The content type is not supported",
             Self::IdempotencyKeyReused => "The idempotency key was used for another request",
             Self::Internal => "The server failed",
+            Self::OutOfBalance => "The report does not balance",
             Self::NoLeader => "The cluster has no leader at the moment",
             Self::Overloaded => "The server is overloaded",
             Self::ShuttingDown => "The server is shutting down",
@@ -125,6 +128,7 @@ impl Code {
             | Self::UnsupportedMediaType
             | Self::IdempotencyKeyReused
             | Self::Internal
+            | Self::OutOfBalance
             | Self::OutcomeUnknown => None,
         }
     }

@@ -104,13 +104,13 @@ impl<T: DeserializeOwned + Send> FromRequestParts<App> for List<T> {
     }
 }
 
-struct Pairs<T> {
+pub(crate) struct Pairs<T> {
     pairs: Vec<(String, String)>,
     rest: PhantomData<T>,
 }
 
 impl<T: DeserializeOwned> Pairs<T> {
-    fn parse(parts: &Parts) -> Result<Self, Problem> {
+    pub(crate) fn parse(parts: &Parts) -> Result<Self, Problem> {
         let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
             .map_err(|_error| Problem::malformed("the query cannot be read"))?;
         if pairs.iter().any(|(name, value)| name.chars().chain(value.chars()).any(char::is_control)) {
@@ -128,7 +128,13 @@ impl<T: DeserializeOwned> Pairs<T> {
         Ok(Some(value))
     }
 
-    fn freshness(&mut self) -> Result<Freshness, Problem> {
+    /// Those of these names, for a form of their own.
+    pub(crate) fn take_all<U: DeserializeOwned>(&mut self, names: &[&str]) -> Pairs<U> {
+        let taken = self.pairs.extract_if(.., |pair| names.contains(&pair.0.as_str())).collect();
+        Pairs { pairs: taken, rest: PhantomData }
+    }
+
+    pub(crate) fn freshness(&mut self) -> Result<Freshness, Problem> {
         let consistency = match self.take("consistency")?.as_deref() {
             None | Some("linearizable") => Consistency::Linearizable,
             Some("local") => Consistency::Local,
@@ -165,7 +171,7 @@ impl<T: DeserializeOwned> Pairs<T> {
         Ok(Page { limit, cursor })
     }
 
-    fn rest(self) -> Result<T, Problem> {
+    pub(crate) fn rest(self) -> Result<T, Problem> {
         let names: Vec<String> = self.pairs.iter().map(|pair| pair.0.clone()).collect();
         let deserializer = MapDeserializer::new(self.pairs.into_iter().map(|(name, value)| (name, Value(value))));
         let read: Result<T, serde_path_to_error::Error<ValueError>> = serde_path_to_error::deserialize(deserializer);

@@ -229,7 +229,7 @@ impl EntryJson {
     }
 }
 
-fn link(document: &DocumentRef) -> DocumentLinkJson {
+pub(crate) fn link(document: &DocumentRef) -> DocumentLinkJson {
     let (r#type, id) = match document {
         DocumentRef::Hold(id) => ("hold", id),
         DocumentRef::Charge(id) => ("charge", id),

@@ -117,6 +117,25 @@ impl<E: TableEngine> Reader<E> {
         past::position_at(&self.past(), instant)
     }
 
+    /// The number of a book's last entry at `position` or before; 0 if there is none.
+    pub fn last_entry_at(&self, book: BookId, position: Position) -> Result<EntryNumber, StorageError> {
+        let last = self.read(|view| view.totals(book).last_entry);
+        // Numbers have no gap and rise with positions. An entry's place never changes, so each look is a read of its own.
+        let (mut before, mut beyond) = (0, last.0 + 1);
+        while beyond - before > 1 {
+            let middle = before + (beyond - before) / 2;
+            let key = (book, EntryNumber(middle));
+            let record = self.read(|view| view.working.entries.get(&*view.working.engine, &key))?;
+            let record = record.ok_or_else(|| StorageError::Inconsistent {
+                table: crate::engine::Table::Entries,
+                key: key.to_bytes(),
+                problem: "an entry's number is missing",
+            })?;
+            if record.position <= position { before = middle } else { beyond = middle }
+        }
+        Ok(EntryNumber(before))
+    }
+
     /// A posting by its place; `None` if there is none.
     pub fn posting(&self, at: PostingRef) -> Result<Option<Posting>, StorageError> {
         Walk::new(&self.past()).posting(at)

@@ -202,6 +202,16 @@ fn the_journal_is_read_by_position_and_by_instant() {
         assert_eq!(reader.position_at(instant).unwrap(), decision.position);
         assert_eq!(reader.position_at(Timestamp(instant.0 - 1)).unwrap().0, decision.position.0 - 1);
     }
+    let mut last = BTreeMap::new();
+    for decision in &model.journal {
+        if let Outcome::Accepted(effects) = &decision.outcome {
+            last.extend(effects.entries.iter().map(|entry| (decision.book, entry.number)));
+        }
+        for book in model.books.keys() {
+            let expected = last.get(book).copied().unwrap_or_default();
+            assert_eq!(reader.last_entry_at(*book, decision.position).unwrap(), expected);
+        }
+    }
     assert_eq!(reader.position_at(Timestamp(i64::MAX)).unwrap(), model.head.position);
     assert_eq!(reader.position_at(Timestamp(0)).unwrap(), Position(0));
 }

@@ -1,0 +1,158 @@
+//! What every report is asked for and read from: dates, an instant that becomes a position, and a format.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use partita_core::id::{BookCode, EntryNumber, Position};
+use partita_core::state::Read as _;
+use partita_core::time::{Date, Timestamp};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{FormatForm, Header};
+use crate::app::{App, unknown_book};
+use crate::names::Names;
+use crate::problem::Problem;
+use crate::query::{Freshness, Pairs, parameter};
+use crate::values::{Day, Instant};
+use crate::write;
+
+/// What every report is asked for.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ReportQuery {
+    /// The last effective date; today in the book's time zone if left out.
+    #[param(value_type = Option<String>)]
+    pub as_of: Option<Day>,
+    /// The first effective date of the period; what is before is the opening. Since inception if left out.
+    #[param(value_type = Option<String>)]
+    pub from: Option<Day>,
+    /// What was recorded at this instant or before. It resolves to a position, which the report says.
+    #[param(value_type = Option<String>)]
+    pub known_at: Option<Instant>,
+    /// `json` if left out.
+    #[param(inline)]
+    pub format: Option<FormatForm>,
+}
+
+impl ReportQuery {
+    const NAMES: [&'static str; 4] = ["as_of", "from", "known_at", "format"];
+}
+
+/// A report's query: what all of them take, and its own parameters.
+#[derive(Debug)]
+pub struct Reporting<T> {
+    pub fresh: Freshness,
+    pub common: ReportQuery,
+    pub own: T,
+}
+
+impl<T: DeserializeOwned + Send> FromRequestParts<App> for Reporting<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, Problem> {
+        let mut pairs = Pairs::<T>::parse(parts)?;
+        let fresh = pairs.freshness()?;
+        let common = pairs.take_all::<ReportQuery>(&ReportQuery::NAMES).rest()?;
+        Ok(Self { fresh, common, own: pairs.rest()? })
+    }
+}
+
+/// What a report is read from. All of its reads are of the one position, so that it is of one moment however long it
+/// takes, and the same whenever it is asked for again.
+#[derive(Clone, Debug)]
+pub struct Basis {
+    pub names: Arc<Names>,
+    pub as_of: Date,
+    pub from: Option<Date>,
+    pub known_at: Option<Timestamp>,
+    /// The last decision that counts.
+    pub position: Position,
+    pub last_entry: EntryNumber,
+    pub is_final: bool,
+    pub head: [u8; 32],
+    pub head_position: Position,
+}
+
+impl Basis {
+    /// Resolves the query; the state must be fresh enough by now.
+    pub fn resolve(app: &App, book: &BookCode, query: &ReportQuery) -> Result<Self, Problem> {
+        let names = app.directory().find(book).ok_or_else(|| unknown_book(book))?;
+        let as_of = query.as_of.as_ref().map_or_else(|| write::today(&names), |day| day.0);
+        let from = query.from.as_ref().map(|day| day.0);
+        if from.is_some_and(|from| from > as_of) {
+            return Err(parameter("from", "must not be after as_of"));
+        }
+        let known_at = query.known_at.as_ref().map(|instant| instant.0);
+        let (head_position, time, head, last) =
+            app.look(|view| (view.position(), view.time(), view.head_hash(), view.totals(names.book.id).last_entry));
+        let (position, last_entry) = match known_at {
+            None => (head_position, last),
+            Some(instant) => {
+                let position = app.past(|reader| reader.position_at(instant)).min(head_position);
+                (position, app.past(|reader| reader.last_entry_at(names.book.id, position)))
+            }
+        };
+        let is_final = known_at.is_some_and(|instant| instant <= time);
+        Ok(Self { names, as_of, from, known_at, position, last_entry, is_final, head, head_position })
+    }
+
+    /// What the report says about itself.
+    #[must_use]
+    pub fn header(&self, report: &'static str, title: impl Into<String>) -> Header {
+        Header {
+            report,
+            title: title.into(),
+            book: self.names.book.code.to_string(),
+            as_of: self.as_of,
+            from: self.from,
+            known_at: self.known_at,
+            is_final: self.is_final,
+            position: self.position,
+            last_entry: self.last_entry,
+            head: self.head,
+            head_position: self.head_position,
+            options: vec![],
+        }
+    }
+}
+
+/// Documents what every report is in JSON: its own options stand among the first members, its own columns in the rows.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Report)]
+pub struct ReportJson {
+    /// Its name in the route.
+    pub report: String,
+    pub title: String,
+    pub book: String,
+    pub as_of: String,
+    pub from: Option<String>,
+    pub known_at: Option<String>,
+    /// True if no decision to come can change it: `known_at` was given and ledger time has passed it.
+    pub r#final: bool,
+    /// The last decision that counts.
+    pub position: u64,
+    /// The book's last entry that counts.
+    pub last_entry: u64,
+    /// The head of the hash tree over all decisions up to `head_position`, which the report was read from.
+    pub head: String,
+    pub head_position: u64,
+    /// Or `rows`, where the report has no sections.
+    pub sections: Vec<SectionJson>,
+    /// Of the whole report, per currency.
+    pub totals: Vec<std::collections::BTreeMap<String, Option<String>>>,
+}
+
+/// Rows under one heading. Each has a member for each column; numbers of entries are JSON numbers, all else texts.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ReportSection)]
+pub struct SectionJson {
+    pub name: String,
+    pub title: String,
+    pub rows: Vec<std::collections::BTreeMap<String, Option<String>>>,
+    /// Per currency.
+    pub totals: Vec<std::collections::BTreeMap<String, Option<String>>>,
+}
