@@ -46,8 +46,7 @@ pub(crate) fn encode_membership(membership: &RaftMembership) -> Vec<u8> {
     put_count(&mut out, nodes.len());
     for (id, member) in nodes {
         out.extend_from_slice(&id.to_le_bytes());
-        put_count(&mut out, member.address.len());
-        out.extend_from_slice(member.address.as_bytes());
+        put_text(&mut out, &member.address);
         put_member_flags(&mut out, member);
     }
     out
@@ -77,7 +76,7 @@ fn member_flags(input: &mut Input<'_>) -> Result<(Option<Instance>, bool), Codec
 }
 
 pub(crate) fn decode_membership(bytes: &[u8]) -> Result<RaftMembership, CodecError> {
-    let mut input = Input { what: "a membership", bytes };
+    let mut input = Input::new("a membership", bytes);
     let membership = membership(&mut input)?;
     input.end()?;
     Ok(membership)
@@ -96,9 +95,7 @@ fn membership(input: &mut Input<'_>) -> Result<RaftMembership, CodecError> {
     let mut nodes = BTreeMap::new();
     for _ in 0..input.count()? {
         let id = input.integer()?;
-        let length = input.count()?;
-        let address = input.take(length)?.to_vec();
-        let Ok(address) = String::from_utf8(address) else { return Err(input.invalid()) };
+        let address = input.text()?;
         let (instance, standby) = if version == 1 { (None, false) } else { member_flags(input)? };
         nodes.insert(id, Member { address, instance, standby });
     }
@@ -149,7 +146,7 @@ impl RaftState {
         if bytes.is_empty() {
             return Ok(Self::default());
         }
-        let mut input = Input { what: "the applied raft state", bytes };
+        let mut input = Input::new("the applied raft state", bytes);
         let version = input.version(RAFT_STATE_VERSION)?;
         let last = input.log_id()?;
         let membership_id = input.log_id()?;
@@ -167,11 +164,16 @@ fn greatest_node_id(membership: &RaftMembership) -> u64 {
     membership.nodes().map(|(id, _)| *id).max().unwrap_or(0)
 }
 
-fn put_count(out: &mut Vec<u8>, count: usize) {
-    out.extend_from_slice(&u32::try_from(count).expect("members and addresses are few and short").to_le_bytes());
+pub(crate) fn put_count(out: &mut Vec<u8>, count: usize) {
+    out.extend_from_slice(&u32::try_from(count).expect("what is counted has far fewer than 2^32 parts").to_le_bytes());
 }
 
-fn put_log_id(out: &mut Vec<u8>, id: Option<&RaftLogId>) {
+pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
+    put_count(out, text.len());
+    out.extend_from_slice(text.as_bytes());
+}
+
+pub(crate) fn put_log_id(out: &mut Vec<u8>, id: Option<&RaftLogId>) {
     match id {
         None => out.push(0),
         Some(id) => {
@@ -184,53 +186,77 @@ fn put_log_id(out: &mut Vec<u8>, id: Option<&RaftLogId>) {
     }
 }
 
-struct Input<'a> {
+/// Bytes that are still to be read; `what` they are is for errors.
+pub(crate) struct Input<'a> {
     what: &'static str,
     bytes: &'a [u8],
 }
 
 impl<'a> Input<'a> {
-    fn take(&mut self, length: usize) -> Result<&'a [u8], CodecError> {
+    pub(crate) fn new(what: &'static str, bytes: &'a [u8]) -> Self {
+        Self { what, bytes }
+    }
+
+    pub(crate) fn take(&mut self, length: usize) -> Result<&'a [u8], CodecError> {
         let (taken, rest) = self.bytes.split_at_checked(length).ok_or(CodecError::Short { what: self.what })?;
         self.bytes = rest;
         Ok(taken)
     }
 
-    fn byte(&mut self) -> Result<u8, CodecError> {
+    pub(crate) fn byte(&mut self) -> Result<u8, CodecError> {
         Ok(self.take(1)?[0])
     }
 
-    fn integer(&mut self) -> Result<u64, CodecError> {
-        Ok(u64::from_le_bytes(self.take(8)?.try_into().expect("eight bytes were taken")))
-    }
-
-    fn count(&mut self) -> Result<usize, CodecError> {
-        let count = u32::from_le_bytes(self.take(4)?.try_into().expect("four bytes were taken"));
-        usize::try_from(count).map_err(|_too_large| self.invalid())
-    }
-
-    /// The version, which is from 1 to the last `known` one.
-    fn version(&mut self, known: u8) -> Result<u8, CodecError> {
-        let version = self.byte()?;
-        if (1..=known).contains(&version) { Ok(version) } else { Err(CodecError::Version { what: self.what, version }) }
-    }
-
-    fn log_id(&mut self) -> Result<Option<RaftLogId>, CodecError> {
+    pub(crate) fn flag(&mut self) -> Result<bool, CodecError> {
         match self.byte()? {
-            0 => Ok(None),
-            1 => {
-                let (term, node, index) = (self.integer()?, self.integer()?, self.integer()?);
-                Ok(Some(raft_log_id(EntryId { term, node, index })))
-            }
+            0 => Ok(false),
+            1 => Ok(true),
             _ => Err(self.invalid()),
         }
     }
 
-    fn end(&self) -> Result<(), CodecError> {
+    pub(crate) fn short(&mut self) -> Result<u32, CodecError> {
+        Ok(u32::from_le_bytes(self.take(4)?.try_into().expect("four bytes were taken")))
+    }
+
+    pub(crate) fn integer(&mut self) -> Result<u64, CodecError> {
+        Ok(u64::from_le_bytes(self.take(8)?.try_into().expect("eight bytes were taken")))
+    }
+
+    pub(crate) fn count(&mut self) -> Result<usize, CodecError> {
+        usize::try_from(self.short()?).map_err(|_too_large| self.invalid())
+    }
+
+    pub(crate) fn text(&mut self) -> Result<String, CodecError> {
+        let length = self.count()?;
+        let text = self.take(length)?.to_vec();
+        String::from_utf8(text).map_err(|_source| self.invalid())
+    }
+
+    /// The version, which is from 1 to the last `known` one.
+    pub(crate) fn version(&mut self, known: u8) -> Result<u8, CodecError> {
+        let version = self.byte()?;
+        if (1..=known).contains(&version) { Ok(version) } else { Err(CodecError::Version { what: self.what, version }) }
+    }
+
+    pub(crate) fn log_id(&mut self) -> Result<Option<RaftLogId>, CodecError> {
+        match self.byte()? {
+            0 => Ok(None),
+            1 => Ok(Some(raft_log_id(self.entry_id()?))),
+            _ => Err(self.invalid()),
+        }
+    }
+
+    pub(crate) fn entry_id(&mut self) -> Result<EntryId, CodecError> {
+        let (term, node, index) = (self.integer()?, self.integer()?, self.integer()?);
+        Ok(EntryId { term, node, index })
+    }
+
+    pub(crate) fn end(&self) -> Result<(), CodecError> {
         if self.bytes.is_empty() { Ok(()) } else { Err(CodecError::Long { what: self.what }) }
     }
 
-    fn invalid(&self) -> CodecError {
+    pub(crate) fn invalid(&self) -> CodecError {
         CodecError::Invalid { what: self.what }
     }
 }

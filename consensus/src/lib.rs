@@ -9,6 +9,8 @@ mod appender;
 mod applier;
 mod barrier;
 mod batcher;
+#[allow(dead_code, reason = "a node calls it once it has peers")]
+mod cluster;
 mod codec;
 mod data_directory;
 pub mod environment;
@@ -16,8 +18,12 @@ mod errors;
 mod log_store;
 mod network;
 pub mod node;
+#[allow(dead_code, reason = "a node calls it once it has peers")]
+mod peer;
 mod proposal;
 mod raft_types;
+#[allow(dead_code, reason = "a node calls it once it has peers")]
+mod snapshot;
 mod state_machine;
 mod verify;
 

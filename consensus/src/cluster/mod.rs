@@ -1,0 +1,3 @@
+//! The life of a cluster: who its members are.
+
+pub(crate) mod message;

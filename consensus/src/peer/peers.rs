@@ -1,0 +1,109 @@
+//! Calling other nodes: one link for each of them and each channel, made when it is first needed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::error::PeerError;
+use super::handshake::{LevelRange, PeerIdentity};
+use super::link::{Dial, Link, Pending};
+use super::message::{Request, Response};
+use super::{Channel, PeerAddress};
+
+/// The way to every other node. Clones share their connections, which end with the last clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Peers(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    identity: PeerIdentity,
+    links: Mutex<BTreeMap<(PeerAddress, Channel), Arc<Link>>>,
+    troubles: Mutex<BTreeMap<PeerAddress, Trouble>>,
+    levels: Levels,
+}
+
+impl Peers {
+    /// Nothing is connected before it is called.
+    pub(crate) fn new(identity: PeerIdentity) -> Self {
+        let shared =
+            Shared { identity, links: Mutex::default(), troubles: Mutex::default(), levels: Levels::default() };
+        Self(Arc::new(shared))
+    }
+
+    pub(crate) fn identity(&self) -> &PeerIdentity {
+        &self.0.identity
+    }
+
+    /// The levels that each node named in its last handshake.
+    pub(crate) fn levels(&self) -> &Levels {
+        &self.0.levels
+    }
+
+    /// Asks and waits for the answer until the deadline.
+    pub(crate) async fn call(
+        &self,
+        to: &PeerAddress,
+        channel: Channel,
+        request: &Request,
+        deadline: Instant,
+    ) -> Result<Response, PeerError> {
+        self.send(to, channel, request, deadline).await?.response().await
+    }
+
+    /// Puts a request on its way, behind those sent before on the same channel.
+    pub(crate) async fn send(
+        &self,
+        to: &PeerAddress,
+        channel: Channel,
+        request: &Request,
+        deadline: Instant,
+    ) -> Result<Pending, PeerError> {
+        self.link(to, channel).send(request, deadline).await
+    }
+
+    fn link(&self, to: &PeerAddress, channel: Channel) -> Arc<Link> {
+        let mut links = self.0.links.lock();
+        let link = links.entry((to.clone(), channel)).or_insert_with(|| {
+            let trouble = self.0.troubles.lock().entry(to.clone()).or_default().clone();
+            let levels = self.0.levels.clone();
+            Arc::new(Link::start(Dial { to: to.clone(), channel, identity: self.0.identity, levels, trouble }))
+        });
+        Arc::clone(link)
+    }
+}
+
+/// Which levels the nodes know that this one has talked to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Levels(Arc<Mutex<BTreeMap<u64, LevelRange>>>);
+
+impl Levels {
+    pub(super) fn note(&self, node_id: u64, levels: LevelRange) {
+        self.0.lock().insert(node_id, levels);
+    }
+
+    pub(crate) fn of(&self, node_id: u64) -> Option<LevelRange> {
+        self.0.lock().get(&node_id).copied()
+    }
+}
+
+/// Why a node was last not reached, so that it is said once and not at every attempt.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Trouble(Arc<Mutex<Option<String>>>);
+
+impl Trouble {
+    pub(super) fn lost(&self, to: &PeerAddress, error: &str) {
+        let mut known = self.0.lock();
+        if known.as_deref() != Some(error) {
+            tracing::warn!(peer = %to, error, "a peer is not reached");
+            *known = Some(error.to_owned());
+        }
+    }
+
+    pub(super) fn reached(&self, to: &PeerAddress) {
+        if self.0.lock().take().is_some() {
+            tracing::info!(peer = %to, "a peer is reached again");
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Snapshots on their way between nodes.
+
+pub(crate) mod message;
