@@ -24,6 +24,10 @@ pub mod role {
     pub const PROCESSING_FEES: &str = "processing_fees";
     pub const CREDITS_AND_REFUNDS: &str = "credits_and_refunds";
     pub const FX_POSITION: &str = "fx_position";
+    /// Wallets: money that customers paid in and have not used.
+    pub const CUSTOMER_PREPAID: &str = "customer_prepaid";
+    /// Credits that customers were given and have not used.
+    pub const CUSTOMER_CREDIT: &str = "customer_credit";
 }
 
 /// ISO 4217 or registered in the book.

@@ -89,6 +89,26 @@ pub(super) fn decisions(
     Ok(found)
 }
 
+/// The decisions of the block that holds `until`, from `until` back to the block's first. None at position 0.
+pub(super) fn decisions_back(past: &impl Past, until: Position) -> Result<Vec<Decision>, StorageError> {
+    let until = until.min(past.until().position);
+    if until == Position(0) {
+        return Ok(vec![]);
+    }
+    let stored = past.block(until)?;
+    let block = stored.open()?;
+    let first = block.header().first;
+    if block.header().last() < until {
+        return Err(StorageError::Gap { position: until });
+    }
+    let decision = |position| block.decision(Position(position));
+    (first.0..=until.0)
+        .rev()
+        .map(decision)
+        .collect::<Result<_, _>>()
+        .map_err(|source| StorageError::Block { first: stored.first, source })
+}
+
 /// The last decision recorded at `instant` or before; 0 if there is none.
 pub(super) fn position_at(past: &impl Past, instant: Timestamp) -> Result<Position, StorageError> {
     let head = past.until();

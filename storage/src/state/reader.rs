@@ -26,6 +26,7 @@ use partita_core::time::{Date, Timestamp};
 use super::applier::Shared;
 use super::error::StorageError;
 use super::layers::OrderedTable;
+use super::parts::{Parts, behind};
 use super::past::{self, UpTo};
 use super::walk::{Order, Posting, Walk};
 use super::working::WorkingSet;
@@ -97,8 +98,25 @@ impl<E: TableEngine> Reader<E> {
         Ok((read?, changed.scan(&snapshot, &range, usize::MAX)?))
     }
 
+    /// `read`, and with it an account's items and subaccounts as of the same moment, to be read page by page. The
+    /// applier waits for `read` and for what of them is in memory.
+    pub fn read_with_parts<T>(
+        &self,
+        book: BookId,
+        account: AccountId,
+        read: impl FnOnce(&View<'_, E>) -> Result<T, StorageError>,
+    ) -> Result<(T, Parts<'_, E>), StorageError> {
+        let range = KeyRange::prefix(prefix::account(book, account));
+        let engine = self.engine();
+        let (read, items, subaccounts, snapshot) = self.read(|view| {
+            let items = view.working.items.part(&range);
+            (read(view), items, view.working.subaccounts.part(&range), engine.snapshot())
+        });
+        Ok((read?, Parts { range, items, subaccounts, snapshot }))
+    }
+
     /// The journal up to the last decision.
-    fn past(&self) -> UpTo<'_, E> {
+    pub(super) fn past(&self) -> UpTo<'_, E> {
         UpTo { shared: &self.shared, head: self.read(|view| view.working.head) }
     }
 
@@ -160,6 +178,31 @@ impl<E: TableEngine> Reader<E> {
         Walk::new(&past).postings(key, &chain, order, after, limit)
     }
 
+    /// At most `limit` postings of a subaccount, from the newest at `position` or before, going back. Reads O(log n)
+    /// blocks to get there.
+    pub fn postings_until(
+        &self,
+        key: &SubaccountKey,
+        position: Position,
+        limit: usize,
+    ) -> Result<Vec<Posting>, StorageError> {
+        let (chain, past) = self.chain(key)?;
+        Walk::new(&past).postings_until(key, &chain, position, limit)
+    }
+
+    /// The ordinal of a subaccount's newest posting that, with all before it, is dated before `date`; 0 if there is
+    /// none. Reads O(log n) blocks.
+    pub fn ordinal_before(&self, key: &SubaccountKey, date: Date) -> Result<u64, StorageError> {
+        let (chain, past) = self.chain(key)?;
+        Walk::new(&past).ordinal_before(key, &chain, date)
+    }
+
+    /// The decisions of the block that holds `until`, newest first; none at position 0. The journal is read back by
+    /// asking again for what is before the last of them.
+    pub fn decisions_back(&self, until: Position) -> Result<Vec<Decision>, StorageError> {
+        past::decisions_back(&self.past(), until)
+    }
+
     /// All debits and credits of a subaccount with effective dates up to `as_of`, as known at position `at`.
     pub fn balance_at(
         &self,
@@ -208,12 +251,7 @@ impl<E> fmt::Debug for View<'_, E> {
 
 /// Keys with this beginning, behind `after`.
 fn range_after(prefix: Vec<u8>, after: Option<Vec<u8>>) -> KeyRange {
-    let mut range = KeyRange::prefix(prefix);
-    if let Some(mut after) = after {
-        after.push(0);
-        range.from = after;
-    }
-    range
+    behind(&KeyRange::prefix(prefix), after)
 }
 
 impl<E: TableEngine> View<'_, E> {

@@ -229,19 +229,69 @@ impl<'a, P: Past> Walk<'a, P> {
         chain: &Chain,
         position: Position,
     ) -> Result<Option<PostingRef>, StorageError> {
-        let is_beyond = |at: &PostingRef| at.position > position;
-        let mut here = match chain.roots().iter().rfind(|root| is_beyond(root)) {
-            None => return Ok(chain.newest()),
-            Some(root) => *root,
-        };
+        self.newest_not(key, chain, |_walk, at| Ok(at.position > position))
+    }
+
+    /// The ordinal of the newest posting that only ones dated before `date` came up to; 0 if there is none.
+    pub(super) fn ordinal_before(
+        &mut self,
+        key: &SubaccountKey,
+        chain: &Chain,
+        date: Date,
+    ) -> Result<u64, StorageError> {
+        let found = self.newest_not(key, chain, |walk, at| {
+            let place = walk.chained(key, at)?;
+            Ok(place.line().after.greatest_date >= date)
+        })?;
+        found.map_or(Ok(0), |at| Ok(self.chained(key, at)?.line().after.ordinal))
+    }
+
+    /// The newest posting that is not beyond something that, once a posting is beyond it, all later ones are too.
+    fn newest_not(
+        &mut self,
+        key: &SubaccountKey,
+        chain: &Chain,
+        is_beyond: impl Fn(&mut Self, PostingRef) -> Result<bool, StorageError>,
+    ) -> Result<Option<PostingRef>, StorageError> {
+        // Roots stand newest first: those that are beyond come before the others.
+        let (mut low, mut high) = (0, chain.roots().len());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if is_beyond(self, chain.roots()[middle])? { low = middle + 1 } else { high = middle }
+        }
+        let Some(oldest_beyond) = low.checked_sub(1) else { return Ok(chain.newest()) };
+        let mut here = chain.roots()[oldest_beyond];
         loop {
             let after = self.chained(key, here)?.line().after;
-            match (after.jump.filter(is_beyond), after.previous) {
-                (Some(jump), _) => here = jump,
-                (None, Some(previous)) if is_beyond(&previous) => here = previous,
-                (None, previous) => return Ok(previous),
+            if let Some(jump) = after.jump
+                && is_beyond(self, jump)?
+            {
+                here = jump;
+                continue;
+            }
+            match after.previous {
+                Some(previous) if is_beyond(self, previous)? => here = previous,
+                previous => return Ok(previous),
             }
         }
+    }
+
+    /// At most `limit` postings, from the newest at `position` or before, going back.
+    pub(super) fn postings_until(
+        &mut self,
+        key: &SubaccountKey,
+        chain: &Chain,
+        position: Position,
+        limit: usize,
+    ) -> Result<Vec<Posting>, StorageError> {
+        let mut page = vec![];
+        let mut next = self.newest_until(key, chain, position)?;
+        while let Some(at) = next.filter(|_| page.len() < limit) {
+            let place = self.chained(key, at)?;
+            next = place.line().after.previous;
+            page.push(posting(at, &place));
+        }
+        Ok(page)
     }
 }
 

@@ -6,6 +6,7 @@ mod crash;
 mod damage;
 mod reading;
 mod script;
+mod walking;
 
 #[allow(unused, unreachable_pub, missing_debug_implementations, reason = "shared with core's tests")]
 #[path = "../../../../core/tests/support/memory.rs"]

@@ -18,7 +18,7 @@ use crate::engine::{MemoryEngine, RocksEngine, TableEngine};
 use crate::state::{MovementsOf, Order, Posting, Reader, StateConfig, open_state};
 
 /// Part of it on the disk, part sealed, part current.
-fn layered(seed: u64) -> (State<MemoryEngine>, Memory, Vec<Entry>) {
+pub(super) fn layered(seed: u64) -> (State<MemoryEngine>, Memory, Vec<Entry>) {
     let entries = script(seed, 160);
     let (mut state, mut model) = (State::open(MemoryEngine::new()), Memory::default());
     for (place, entry) in entries.iter().enumerate() {
@@ -35,7 +35,7 @@ fn layered(seed: u64) -> (State<MemoryEngine>, Memory, Vec<Entry>) {
 }
 
 /// All postings of every subaccount, oldest first, from the decisions alone.
-fn statements(journal: &[Decision]) -> BTreeMap<SubaccountKey, Vec<Posting>> {
+pub(super) fn statements(journal: &[Decision]) -> BTreeMap<SubaccountKey, Vec<Posting>> {
     let mut all: BTreeMap<SubaccountKey, Vec<Posting>> = BTreeMap::new();
     for decision in journal {
         let Outcome::Accepted(effects) = &decision.outcome else { continue };
