@@ -10,7 +10,7 @@ mod applier;
 mod barrier;
 mod batcher;
 #[allow(dead_code, reason = "a node calls it once it has peers")]
-mod cluster;
+pub mod cluster;
 mod codec;
 mod data_directory;
 pub mod environment;
@@ -30,7 +30,7 @@ mod verify;
 pub use barrier::ReadError;
 pub use batcher::SubmitError;
 pub use codec::CodecError;
-pub use data_directory::{ClusterId, DirectoryError};
+pub use data_directory::{ClusterId, DirectoryError, recorded_node};
 pub use node::{Node, NodeConfig, NodeStatus, Role, StartError};
 pub use verify::{VerifyError, verify};
 

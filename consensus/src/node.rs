@@ -23,7 +23,7 @@ use crate::applier::{ApplierHandle, Contiguity, Durable, Work, start_applier};
 use crate::barrier::{Barrier, ReadError};
 use crate::batcher::{Batcher, SubmitError};
 use crate::codec::{CodecError, RaftState};
-use crate::data_directory::{ClusterId, DataDirectory, DirectoryError};
+use crate::data_directory::{ClusterId, DataDirectory, DirectoryError, Opened};
 use crate::environment::{Machine, SharedEnvironment};
 use crate::errors::chain;
 use crate::log_store::LogStore;
@@ -74,6 +74,18 @@ pub enum Role {
     Follower,
     Learner,
     Stopped,
+}
+
+impl Role {
+    pub(crate) fn of(state: ServerState) -> Self {
+        match state {
+            ServerState::Leader => Self::Leader,
+            ServerState::Candidate => Self::Candidate,
+            ServerState::Follower => Self::Follower,
+            ServerState::Learner => Self::Learner,
+            ServerState::Shutdown => Self::Stopped,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -159,7 +171,10 @@ impl Node {
     /// [`Node::wait_recovered`] waits for that.
     pub async fn start(config: NodeConfig) -> Result<Self, StartError> {
         let environment: SharedEnvironment = Arc::new(Machine);
-        let directory = DataDirectory::open(&config.data, config.node_id, ClusterId(environment.random()))?;
+        let directory = match DataDirectory::open(&config.data, config.node_id)? {
+            Opened::Ours(directory) => directory,
+            Opened::Empty(empty) => empty.found(ClusterId(environment.random()))?,
+        };
         let budget = Budget::of(config.memory_bytes);
         let stores = Stores {
             log: RocksLog::open(&directory.log(), budget.log_memtable)?,
@@ -269,18 +284,11 @@ impl<T: TableEngine> Node<T> {
     #[must_use]
     pub fn status(&self) -> NodeStatus {
         let metrics = self.metrics.borrow_watched();
-        let role = match metrics.state {
-            ServerState::Leader => Role::Leader,
-            ServerState::Candidate => Role::Candidate,
-            ServerState::Follower => Role::Follower,
-            ServerState::Learner => Role::Learner,
-            ServerState::Shutdown => Role::Stopped,
-        };
         let durable_index = self.durable.borrow().as_ref().and_then(|durable| durable.raft.last).map(|id| id.index);
         NodeStatus {
             node_id: self.identity.node_id,
             cluster: self.identity.cluster,
-            role,
+            role: Role::of(metrics.state),
             term: metrics.current_term,
             leader: metrics.current_leader,
             recovered: *self.recovered.borrow(),

@@ -10,6 +10,7 @@ use partita_core::decision::Answer;
 use partita_storage::log::{EntryId, EntryKind, LogEntry, Vote};
 
 use crate::codec::{CodecError, decode_membership, encode_membership};
+use crate::data_directory::write_hex;
 
 openraft::declare_raft_types!(
     /// Partita's raft.
@@ -31,6 +32,12 @@ type Leader = CommittedLeaderIdOf<TypeConfig>;
 /// What a node draws when it first asks to be taken in: tells it from another that calls itself the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Instance(pub(crate) [u8; 16]);
+
+impl fmt::Display for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_hex(f, &self.0)
+    }
+}
 
 /// A member of the cluster, as its membership has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

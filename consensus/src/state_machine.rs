@@ -39,6 +39,11 @@ impl StateMachine {
         Self { work, durable, state }
     }
 
+    /// What was handed to the applier: everything committed, once openraft says that it is applied.
+    pub(crate) fn raft_state(&self) -> &RaftState {
+        &self.state
+    }
+
     async fn send(&self, work: Work) -> Result<(), io::Error> {
         self.work.send(work).await.map_err(|_gone| stopped())
     }
