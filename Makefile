@@ -1,10 +1,13 @@
 # The newcomer's two commands are `make demo` and `make test`; `make help` lists the rest.
 # Everything is built with the release profile, so that RocksDB and the dependencies are compiled once.
 
-.PHONY: help demo test lint fmt build bench verify setup deny
+.PHONY: help demo test lint fmt build bench verify setup setup-tests deny
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup-tests:
+	@scripts/setup.sh --tests
 
 setup: ## Install the system packages that the build needs, where missing
 	@scripts/setup.sh
@@ -15,7 +18,7 @@ build: setup ## Build the partita binary (target/release/partita)
 demo: setup ## A node, 69,659 real purchases, a trial balance (ONCE=1: check and stop; PORT=, DATA=)
 	@scripts/demo.sh
 
-test: setup ## Formatting, every test, licences and sources of the dependencies
+test: setup-tests ## Formatting, every test, licences and sources of the dependencies
 	@scripts/cargo.sh fmt --all --check
 	@# The outside tests start target/release/partita, which cargo test alone would not build for them.
 	@scripts/cargo.sh build --locked --release --workspace --all-targets

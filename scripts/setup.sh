@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what building Partita needs and this machine lacks: a C++ compiler, make, pkg-config and libclang (for
 # RocksDB and its bindings). Does nothing when all is there. Rust's toolchain is not installed here, only looked for.
-# --check says what is missing and installs nothing.
+# --tests adds the accounting programs that the tests hold exports against. --check says what is missing and installs
+# nothing.
 set -euo pipefail
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -29,6 +30,11 @@ missing_packages() {
     have make || echo make
     have pkg-config || echo pkg-config
     have_libclang || echo libclang-dev
+    if $for_tests; then
+        have hledger || echo hledger
+        have ledger || echo ledger
+        { have bean-check && have bean-query && have bean-example; } || echo beancount
+    fi
 }
 
 check_rust() {
@@ -74,10 +80,18 @@ install_packages() {
     fi
 }
 
+for_tests=false check_only=false
+for argument in "$@"; do
+    case "$argument" in
+        --tests) for_tests=true ;;
+        --check) check_only=true ;;
+        *) die "unknown argument $argument (--tests, --check)" ;;
+    esac
+done
 check_rust
 mapfile -t missing < <(missing_packages)
 if [ "${#missing[@]}" -eq 0 ]; then exit 0; fi
-if [ "${1:-}" = --check ]; then die "missing: ${missing[*]}"; fi
+if $check_only; then die "missing: ${missing[*]}"; fi
 install_packages "${missing[@]}"
 mapfile -t missing < <(missing_packages)
 if [ "${#missing[@]}" -ne 0 ]; then die "still missing after the installation: ${missing[*]}"; fi

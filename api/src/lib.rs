@@ -8,6 +8,7 @@ pub mod app;
 pub mod batch;
 pub mod body;
 pub mod documents;
+mod export;
 pub mod history;
 pub mod metrics;
 pub mod names;

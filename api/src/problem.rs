@@ -26,6 +26,7 @@ pub enum Code {
     TooLarge,
     UnsupportedMediaType,
     IdempotencyKeyReused,
+    NotRepresentable,
     Internal,
     OutOfBalance,
     NoLeader,
@@ -52,6 +53,7 @@ impl Code {
             Self::TooLarge => "too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::IdempotencyKeyReused => "idempotency_key_reused",
+            Self::NotRepresentable => "not_representable",
             Self::Internal => "internal",
             Self::OutOfBalance => "out_of_balance",
             Self::NoLeader => "no_leader",
@@ -76,7 +78,7 @@ impl Code {
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::IdempotencyKeyReused | Self::NotRepresentable => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Internal | Self::OutOfBalance => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NoLeader | Self::Overloaded | Self::ShuttingDown | Self::PositionNotReached => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -100,6 +102,7 @@ impl Code {
             Self::TooLarge => "The request is too large",
             Self::UnsupportedMediaType => "The content type is not supported",
             Self::IdempotencyKeyReused => "The idempotency key was used for another request",
+            Self::NotRepresentable => "The format cannot hold the book",
             Self::Internal => "The server failed",
             Self::OutOfBalance => "The report does not balance",
             Self::NoLeader => "The cluster has no leader at the moment",
@@ -127,6 +130,7 @@ impl Code {
             | Self::TooLarge
             | Self::UnsupportedMediaType
             | Self::IdempotencyKeyReused
+            | Self::NotRepresentable
             | Self::Internal
             | Self::OutOfBalance
             | Self::OutcomeUnknown => None,

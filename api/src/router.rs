@@ -16,8 +16,8 @@ use crate::app::{App, with_position};
 use crate::metrics;
 use crate::problem::{Code, POSITION, Problem};
 use crate::routes::{
-    accounts, balances, books, charges, currencies, entries, health, holds, journal, keys, parties, payments, postings,
-    refunds, reports, transfers,
+    accounts, balances, books, charges, currencies, entries, export, health, holds, journal, keys, parties, payments,
+    postings, refunds, reports, transfers,
 };
 
 #[derive(OpenApi)]
@@ -71,6 +71,7 @@ fn documented() -> OpenApiRouter<App> {
         .routes(routes!(refunds::settle))
         .routes(routes!(refunds::fail))
         .routes(routes!(parties::get))
+        .routes(routes!(export::get))
         .routes(routes!(reports::journal_listing::get))
         .routes(routes!(reports::trial_balance::get))
         .routes(routes!(keys::get))

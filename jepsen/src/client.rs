@@ -56,6 +56,18 @@ impl Client {
         self.get(path).await?.expect(&[200])
     }
 
+    /// Every decision so far, of all books.
+    pub async fn feed(&self) -> Result<Vec<Value>, HarnessError> {
+        let request = || "GET /v1/journal".to_owned();
+        let no_answer = |source| HarnessError::NoAnswer { request: request(), source };
+        let response = self.http.get(format!("{}/v1/journal", self.url)).send().await.map_err(no_answer)?;
+        let status = response.status().as_u16();
+        let text = response.text().await.map_err(no_answer)?;
+        let lines: Result<Vec<Value>, _> =
+            text.lines().filter(|line| !line.is_empty()).map(serde_json::from_str).collect();
+        lines.map_err(|_not_json| HarnessError::Unexpected { request: request(), status, body: text })
+    }
+
     /// A write that must be answered 201, and whether as a replay.
     pub async fn create(&self, path: &str, key: &str, body: &Value) -> Result<(Value, bool), HarnessError> {
         let reply = self.post(path, Some(key), body).await?;

@@ -6,6 +6,8 @@
 //! - [`client`]: requests and answers as JSON values;
 //! - [`books`]: what a book holds, read whole, so that two can be compared;
 //! - [`transfers`]: a load whose every acknowledgement is remembered, and the check that nothing of it is lost;
+//! - [`every_operation`]: a book in which every operation happened, at random;
+//! - [`programs`]: hledger, ledger and beancount, and the trial balances that they compute from an export;
 //! - [`damage`]: bytes flipped and files cut behind a stopped node's back.
 //!
 //! Every wait has a deadline, and every test that injects faults counts them.
@@ -14,7 +16,9 @@ pub mod books;
 pub mod client;
 pub mod command;
 pub mod damage;
+pub mod every_operation;
 pub mod node;
+pub mod programs;
 pub mod transfers;
 
 use std::path::PathBuf;

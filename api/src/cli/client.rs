@@ -11,6 +11,9 @@ use serde_json::{Map, Value};
 /// One request's bound. The server's own deadline is shorter, so that its answer comes first.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The bound of a body that comes in pieces: on the whole, and on the wait for the next piece.
+const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+const PIECE_TIMEOUT: Duration = Duration::from_secs(120);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -28,6 +31,13 @@ pub struct Answer {
     /// Whether it is the first answer to this key, given again.
     pub replayed: bool,
     pub body: Bytes,
+}
+
+/// A body that is taken piece by piece, so that its length does not matter.
+#[derive(Debug)]
+pub struct Download {
+    response: reqwest::Response,
+    base: String,
 }
 
 /// RFC 9457's problem details.
@@ -56,6 +66,8 @@ pub enum ClientError {
     Refused(Box<Problem>),
     #[error("{url} answered {status} with a body that is no problem document: {body}")]
     NoProblem { url: String, status: u16, body: String },
+    #[error("{url} sent nothing more for {seconds} s")]
+    Stalled { url: String, seconds: u64 },
     #[error("{url} answered with a body that is not JSON")]
     NotJson {
         url: String,
@@ -69,7 +81,7 @@ impl ClientError {
     #[must_use]
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Unreachable { .. } => true,
+            Self::Unreachable { .. } | Self::Stalled { .. } => true,
             Self::Refused(problem) => matches!(problem.status, 503 | 504),
             Self::BadUrl { .. } | Self::NoProblem { .. } | Self::NotJson { .. } => false,
         }
@@ -150,6 +162,7 @@ impl Client {
             let wait = match &error {
                 ClientError::Refused(problem) => problem.retry_after.unwrap_or(pause).min(LONGEST_PAUSE),
                 ClientError::Unreachable { .. }
+                | ClientError::Stalled { .. }
                 | ClientError::BadUrl { .. }
                 | ClientError::NoProblem { .. }
                 | ClientError::NotJson { .. } => pause,
@@ -167,20 +180,34 @@ impl Client {
             .map_err(|source| ClientError::NotJson { url: format!("{}{path}", self.base), source })
     }
 
+    /// A read whose body may be of any length.
+    pub async fn download(&self, path: &str, query: &[(&str, Option<&str>)]) -> Result<Download, ClientError> {
+        let url = format!("{}{path}{}", self.base, query_string(query));
+        let response = self.http.get(&url).timeout(DOWNLOAD_TIMEOUT).send().await;
+        let response = response.map_err(|source| unreachable(&self.base, source))?;
+        if response.status().as_u16() < 400 {
+            return Ok(Download { response, base: self.base.clone() });
+        }
+        Err(self.refused(response, &url).await?)
+    }
+
     async fn answer(&self, request: reqwest::RequestBuilder, url: &str) -> Result<Answer, ClientError> {
-        let unreachable = |source: reqwest::Error| ClientError::Unreachable {
-            url: self.base.clone(),
-            // The address is named already.
-            source: source.without_url(),
-        };
-        let response = request.send().await.map_err(unreachable)?;
+        let response = request.send().await.map_err(|source| unreachable(&self.base, source))?;
+        let status = response.status().as_u16();
+        if status >= 400 {
+            return Err(self.refused(response, url).await?);
+        }
+        let replayed = is_true(response.headers(), "Idempotent-Replayed");
+        let body = response.bytes().await.map_err(|source| unreachable(&self.base, source))?;
+        Ok(Answer { status, replayed, body })
+    }
+
+    /// The error that a response with a status of 400 or more is.
+    async fn refused(&self, response: reqwest::Response, url: &str) -> Result<ClientError, ClientError> {
         let status = response.status().as_u16();
         let headers = response.headers().clone();
-        let body = response.bytes().await.map_err(unreachable)?;
-        if status < 400 {
-            return Ok(Answer { status, replayed: is_true(&headers, "Idempotent-Replayed"), body });
-        }
-        Err(problem(status, &headers, &body).map_or_else(
+        let body = response.bytes().await.map_err(|source| unreachable(&self.base, source))?;
+        Ok(problem(status, &headers, &body).map_or_else(
             || ClientError::NoProblem {
                 url: url.to_owned(),
                 status,
@@ -189,6 +216,21 @@ impl Client {
             |problem| ClientError::Refused(Box::new(problem)),
         ))
     }
+}
+
+impl Download {
+    /// The next piece; `None` at the end. An error is not the end: what came before is incomplete.
+    pub async fn piece(&mut self) -> Result<Option<Bytes>, ClientError> {
+        match tokio::time::timeout(PIECE_TIMEOUT, self.response.chunk()).await {
+            Ok(piece) => piece.map_err(|source| unreachable(&self.base, source)),
+            Err(_elapsed) => Err(ClientError::Stalled { url: self.base.clone(), seconds: PIECE_TIMEOUT.as_secs() }),
+        }
+    }
+}
+
+fn unreachable(base: &str, source: reqwest::Error) -> ClientError {
+    // The address is named already.
+    ClientError::Unreachable { url: base.to_owned(), source: source.without_url() }
 }
 
 fn is_true(headers: &HeaderMap, name: &str) -> bool {

@@ -4,6 +4,7 @@
 pub mod balance;
 pub mod bench;
 pub mod client;
+pub mod export;
 pub mod import;
 pub mod output;
 pub mod post;
@@ -31,6 +32,8 @@ pub enum Command {
     Balance(balance::Balance),
     /// Post journal entries from a JSON file
     Post(post::Post),
+    /// Write a book for hledger, ledger, beancount or a spreadsheet, with balances to check it by
+    Export(export::Export),
     /// Recompute everything from the journal of a stopped node and compare
     Verify(verify::Verify),
     /// Measure throughput, latency and cost through HTTP
@@ -54,6 +57,12 @@ pub enum CliError {
     Client(#[from] ClientError),
     #[error("{path}: cannot be read", path = path.display())]
     Read {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{path}: cannot be written", path = path.display())]
+    Write {
         path: PathBuf,
         #[source]
         source: io::Error,
@@ -110,6 +119,7 @@ impl Command {
             Self::TrialBalance(command) => runtime.block_on(command.run()),
             Self::Balance(command) => runtime.block_on(command.run()),
             Self::Post(command) => runtime.block_on(command.run()),
+            Self::Export(command) => runtime.block_on(command.run()),
             Self::Verify(command) => command.run(),
             Self::Bench(command) => runtime.block_on(command.run()),
         }

@@ -3,6 +3,7 @@
 //! One test binary, a module for each subject: linking it once is what keeps the tests quick to build.
 
 mod connections;
+mod export;
 mod flows;
 mod refusals;
 mod support;
