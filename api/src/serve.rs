@@ -98,7 +98,7 @@ impl Serve {
         let stop = stop_signal()?;
         let Self { data, listen, memory } = self;
         let listener = bind(listen).await?;
-        let config = NodeConfig { data: data.clone(), node_id: NODE_ID, memory_bytes: memory };
+        let config = NodeConfig::alone(data.clone(), NODE_ID, memory);
         let node = Node::start(config).await.map_err(|source| ServeError::Start { data: data.clone(), source })?;
         let app = App::new(node);
         let address = listener.local_addr().unwrap_or(listen);

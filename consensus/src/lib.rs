@@ -9,20 +9,20 @@ mod appender;
 mod applier;
 mod barrier;
 mod batcher;
-#[allow(dead_code, reason = "a node calls it once it has peers")]
 pub mod cluster;
 mod codec;
 mod data_directory;
 pub mod environment;
 mod errors;
+mod forward;
+mod leadership;
 mod log_store;
 mod network;
 pub mod node;
-#[allow(dead_code, reason = "a node calls it once it has peers")]
 mod peer;
 mod proposal;
 mod raft_types;
-#[allow(dead_code, reason = "a node calls it once it has peers")]
+mod requests;
 mod snapshot;
 mod state_machine;
 mod verify;
@@ -36,6 +36,8 @@ pub use verify::{VerifyError, verify};
 
 #[cfg(test)]
 mod appender_tests;
+#[cfg(test)]
+mod cluster_tests;
 #[cfg(test)]
 mod crash_tests;
 #[cfg(test)]

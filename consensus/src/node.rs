@@ -1,15 +1,17 @@
 //! One node: its life from start to shutdown, and what `api` asks of it. No openraft type passes this file.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use openraft::alias::WatchReceiverOf;
 use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::errors::Fatal;
 use openraft::{Config, Raft, RaftMetrics, ServerState, SnapshotPolicy};
+use parking_lot::Mutex;
 use partita_core::decision::{Answer, Command};
 use partita_core::id::Position;
 use partita_storage::engine::{EngineError, RocksEngine, TableEngine};
@@ -22,13 +24,18 @@ use crate::appender::{LogRequest, start_appender};
 use crate::applier::{ApplierHandle, Contiguity, Durable, Work, start_applier};
 use crate::barrier::{Barrier, ReadError};
 use crate::batcher::{Batcher, SubmitError};
+use crate::cluster::operations::Cluster;
 use crate::codec::{CodecError, RaftState};
 use crate::data_directory::{ClusterId, DataDirectory, DirectoryError, Opened};
 use crate::environment::{Machine, SharedEnvironment};
 use crate::errors::chain;
+use crate::forward::Forwarder;
+use crate::leadership::{ELECTION_TIMEOUT, Leader, Leadership, Metrics, leads};
 use crate::log_store::LogStore;
-use crate::network::NoPeers;
+use crate::network::Network;
+use crate::peer::{LevelRange, Listener, PeerIdentity, Peers, Socket};
 use crate::raft_types::{Member, TypeConfig, raft_log_id};
+use crate::requests::Requests;
 use crate::state_machine::StateMachine;
 use partita_storage::state::{OpenError, Reader, StateConfig, open_state};
 
@@ -42,6 +49,20 @@ pub struct NodeConfig {
     pub node_id: u64,
     /// Divided among memtables, caches and the working set.
     pub memory_bytes: usize,
+    /// Where other nodes reach this one. Without it the node is alone.
+    pub raft_listen: Option<SocketAddr>,
+    /// What other nodes are told to connect to, if that is not where this one listens.
+    pub raft_advertise: Option<String>,
+    /// Members to be taken in by, where the data directory is empty. Without any the node founds a cluster.
+    pub join: Vec<String>,
+}
+
+impl NodeConfig {
+    /// A node without others.
+    #[must_use]
+    pub fn alone(data: PathBuf, node_id: u64, memory_bytes: usize) -> Self {
+        Self { data, node_id, memory_bytes, raft_listen: None, raft_advertise: None, join: Vec::new() }
+    }
 }
 
 /// Why a node does not start.
@@ -63,6 +84,14 @@ pub enum StartError {
         "the log begins after entry {purged}, but the state includes only what is before {applied}: entries are missing"
     )]
     LogBeyondState { purged: u64, applied: String },
+    #[error("the address {address} for other nodes cannot be listened at")]
+    Listen {
+        address: SocketAddr,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the cluster has other members, and no address is given at which they reach this one")]
+    NotListening,
     #[error("raft cannot start: {reason}")]
     Raft { reason: String },
 }
@@ -120,6 +149,16 @@ pub struct Identity {
     pub node_id: u64,
 }
 
+/// How a node is reached by others.
+#[derive(Debug)]
+pub(crate) struct Peering {
+    pub(crate) socket: Socket,
+    /// What others connect to.
+    pub(crate) address: String,
+    /// Whether a node without a log founds a cluster. If not, it waits to be taken into one.
+    pub(crate) founds: bool,
+}
+
 /// How the memory budget is divided.
 struct Budget {
     log_memtable: usize,
@@ -141,15 +180,16 @@ impl Budget {
     }
 }
 
-type Metrics = WatchReceiverOf<TypeConfig, RaftMetrics<TypeConfig>>;
-
 /// A running node.
 pub struct Node<T: TableEngine = RocksEngine> {
     identity: Identity,
     raft: Raft<TypeConfig, StateMachine>,
     metrics: Metrics,
+    leadership: Leadership,
     batcher: Batcher,
+    forwarder: Forwarder<T>,
     barrier: Barrier,
+    listener: Mutex<Option<Listener>>,
     reader: Reader<T>,
     work: mpsc::Sender<Work>,
     log: mpsc::UnboundedSender<LogRequest>,
@@ -182,19 +222,34 @@ impl Node {
             tables: RocksEngine::open(&directory.state(), budget.tables)?,
         };
         let identity = Identity { cluster: directory.cluster, node_id: config.node_id };
-        let mut node = Self::start_with(stores, identity, config.memory_bytes, environment).await?;
+        let peering = match config.raft_listen {
+            None => None,
+            Some(address) => Some(listen(address, &config).await?),
+        };
+        let mut node = Self::start_among(stores, identity, config.memory_bytes, environment, peering).await?;
         node._directory = Some(directory);
         Ok(node)
     }
 }
 
 impl<T: TableEngine> Node<T> {
-    /// Starts over the given stores, clock and threads.
+    /// Starts over the given stores, clock and threads, alone.
     pub async fn start_with<L: LogEngine, M: MarkStore>(
         stores: Stores<L, M, T>,
         identity: Identity,
         memory_bytes: usize,
         environment: SharedEnvironment,
+    ) -> Result<Self, StartError> {
+        Self::start_among(stores, identity, memory_bytes, environment, None).await
+    }
+
+    /// Starts over the given stores, clock and threads, reached by others if so told.
+    pub(crate) async fn start_among<L: LogEngine, M: MarkStore>(
+        stores: Stores<L, M, T>,
+        identity: Identity,
+        memory_bytes: usize,
+        environment: SharedEnvironment,
+        peering: Option<Peering>,
     ) -> Result<Self, StartError> {
         let budget = Budget::of(memory_bytes);
         let writer = open_log(stores.log, stores.mark, budget.entry_cache)?;
@@ -203,15 +258,21 @@ impl<T: TableEngine> Node<T> {
         let log = writer.log();
         check_log_and_state(&log.state(), &recovered)?;
 
-        let requests = start_appender(writer, &environment);
+        let log_requests = start_appender(writer, &environment);
         let state = recovered.clone();
         let ApplierHandle { work, durable, position } =
             start_applier(applier, checkpointer, recovered, Contiguity::Asserted, &environment);
-        let store = LogStore::new(log, requests.clone());
+        let store = LogStore::new(log, log_requests.clone());
         let machine = StateMachine::new(work.clone(), durable.clone(), state);
         let failed = |error: &dyn std::error::Error| StartError::Raft { reason: chain(error) };
         let raft_config = raft_config(&identity).validate().map_err(|error| failed(&error))?;
-        let raft = Raft::new(identity.node_id, Arc::new(raft_config), NoPeers, store, machine)
+        let peers = Peers::new(PeerIdentity {
+            cluster: Some(identity.cluster),
+            node_id: identity.node_id,
+            levels: LevelRange::OWN,
+        });
+        let network = Network::new(peers.clone());
+        let raft = Raft::new(identity.node_id, Arc::new(raft_config), network, store, machine)
             .await
             .map_err(|error| failed(&error))?;
 
@@ -221,17 +282,40 @@ impl<T: TableEngine> Node<T> {
         tokio::spawn(purge_behind_checkpoints(raft.clone(), durable.clone()));
         let (recovered_sender, recovered) = watch::channel(false);
         tokio::spawn(watch_recovery(raft.clone(), recovered_sender));
-        found_or_elect(&raft, &identity).await?;
+        let leadership = Leadership::new(identity.node_id, &raft);
+        let batcher = Batcher::start(raft.clone(), Arc::clone(&environment));
+        let barrier = Barrier::start(raft.clone(), leadership.clone(), peers.clone());
+        let requests = Requests {
+            raft: raft.clone(),
+            batcher: batcher.clone(),
+            barrier: barrier.clone(),
+            leadership: leadership.clone(),
+            cluster: Cluster::new(
+                raft.clone(),
+                identity.clone(),
+                peering.is_some().then(|| peers.clone()),
+                position.clone(),
+            ),
+        };
+        let founder = match &peering {
+            None => Some(Member::default()),
+            Some(peering) => peering.founds.then(|| Member { address: peering.address.clone(), ..Member::default() }),
+        };
+        let listener = peering.map(|peering| Listener::start(peering.socket, &peers, Arc::new(requests)));
+        found_or_elect(&raft, &identity, founder, listener.is_some()).await?;
 
         Ok(Self {
-            batcher: Batcher::start(raft.clone(), environment),
-            barrier: Barrier::start(raft.clone()),
+            forwarder: Forwarder::new(peers, leadership.clone(), reader.clone(), position.clone(), environment),
+            batcher,
+            barrier,
+            listener: Mutex::new(listener),
             identity,
             raft,
             metrics,
+            leadership,
             reader,
             work,
-            log: requests,
+            log: log_requests,
             position,
             durable,
             recovered,
@@ -240,10 +324,16 @@ impl<T: TableEngine> Node<T> {
         })
     }
 
-    /// Hands commands to the batcher and waits until they are decided; answers in their order. Their stamps are
-    /// set here. All are proposed or none; where a proposal was lost, some may have been decided and others not.
+    /// Has commands decided, by this node or the leader it knows; answers in their order, when this node has applied
+    /// them. Whoever leads sets their stamps. All are proposed or none; where a proposal was lost, some may have been
+    /// decided and others not.
     pub async fn submit(&self, commands: Vec<Command>, deadline: Instant) -> Result<Vec<Answer>, SubmitError> {
-        self.batcher.submit(commands, deadline).await
+        match self.leadership.now() {
+            Leader::Own => self.batcher.submit(commands, deadline).await,
+            _ if self.closing.load(Ordering::Acquire) => Err(SubmitError::ShuttingDown),
+            Leader::Other(leader) => self.forwarder.submit(&leader, commands, deadline).await,
+            Leader::Unknown => Err(SubmitError::NoLeader),
+        }
     }
 
     /// Returns when every write acknowledged before the call is visible to [`Node::reader`].
@@ -284,13 +374,19 @@ impl<T: TableEngine> Node<T> {
     #[must_use]
     pub fn status(&self) -> NodeStatus {
         let metrics = self.metrics.borrow_watched();
+        let leads = leads(&metrics);
         let durable_index = self.durable.borrow().as_ref().and_then(|durable| durable.raft.last).map(|id| id.index);
         NodeStatus {
             node_id: self.identity.node_id,
             cluster: self.identity.cluster,
-            role: Role::of(metrics.state),
+            // A leader that no quorum has answered for so long that another may have been elected is none.
+            role: if metrics.state == ServerState::Leader && !leads {
+                Role::Candidate
+            } else {
+                Role::of(metrics.state)
+            },
             term: metrics.current_term,
-            leader: metrics.current_leader,
+            leader: metrics.current_leader.filter(|leader| leads || *leader != self.identity.node_id),
             recovered: *self.recovered.borrow(),
             position: *self.position.borrow(),
             applied_index: metrics.last_applied.map(|id| id.index),
@@ -306,6 +402,7 @@ impl<T: TableEngine> Node<T> {
             return;
         }
         self.batcher.drain(deadline).await;
+        self.listener.lock().take();
         if let Err(error) = self.raft.shutdown().await {
             tracing::warn!(error = chain(&error), "raft did not end by itself");
         }
@@ -320,6 +417,24 @@ impl<T: TableEngine> Node<T> {
     }
 }
 
+#[cfg(test)]
+impl<T: TableEngine> Node<T> {
+    /// As a killed process: nothing is answered, written or sent any more.
+    pub(crate) async fn halt(self) {
+        self.closing.store(true, Ordering::Release);
+        self.listener.lock().take();
+        self.raft.shutdown().await.expect("raft ends when it is told to");
+    }
+
+    /// Takes a node that listens into the cluster, as a voter.
+    pub(crate) async fn take_in(&self, node_id: u64, address: String) {
+        let member = Member { address, ..Member::default() };
+        self.raft.add_learner(node_id, member, true).await.expect("this node leads");
+        let voters: BTreeSet<u64> = self.raft.voter_ids().chain([node_id]).collect();
+        self.raft.change_membership(voters, false).await.expect("this node leads");
+    }
+}
+
 impl<T: TableEngine> Drop for Node<T> {
     fn drop(&mut self) {
         self.closing.store(true, Ordering::Release);
@@ -327,11 +442,12 @@ impl<T: TableEngine> Drop for Node<T> {
 }
 
 fn raft_config(identity: &Identity) -> Config {
+    let timeout_ms = u64::try_from(ELECTION_TIMEOUT.as_millis()).expect("it is short");
     Config {
         cluster_name: identity.cluster.to_string(),
-        heartbeat_interval: 250,
-        election_timeout_min: 1_000,
-        election_timeout_max: 2_000,
+        heartbeat_interval: timeout_ms / 4,
+        election_timeout_min: timeout_ms,
+        election_timeout_max: timeout_ms * 2,
         install_snapshot_timeout: 600_000,
         // Checkpoints and purges go by bytes, not by entries: see `purge_behind_checkpoints`.
         snapshot_policy: SnapshotPolicy::Never,
@@ -359,14 +475,32 @@ fn check_log_and_state(log: &partita_storage::log::LogState, state: &RaftState) 
     Ok(())
 }
 
-/// A fresh node founds a cluster of one; a node that is alone in its cluster need not wait for a leader to be silent.
-async fn found_or_elect(raft: &Raft<TypeConfig, StateMachine>, identity: &Identity) -> Result<(), StartError> {
+/// Binds where other nodes are to reach this one.
+async fn listen(address: SocketAddr, config: &NodeConfig) -> Result<Peering, StartError> {
+    let socket = Socket::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
+    let address = config.raft_advertise.clone().unwrap_or_else(|| socket.address().to_string());
+    Ok(Peering { socket, address, founds: config.join.is_empty() })
+}
+
+/// A fresh node founds a cluster of one, as `founder` if it may; a node that is alone in its cluster need not wait for
+/// a leader to be silent.
+async fn found_or_elect(
+    raft: &Raft<TypeConfig, StateMachine>,
+    identity: &Identity,
+    founder: Option<Member>,
+    is_listening: bool,
+) -> Result<(), StartError> {
     let failed = |error: &dyn std::error::Error| StartError::Raft { reason: chain(error) };
     if !raft.is_initialized().await.map_err(|error| failed(&error))? {
-        let members = BTreeMap::from([(identity.node_id, Member::default())]);
+        let Some(founder) = founder else { return Ok(()) };
+        let members = BTreeMap::from([(identity.node_id, founder)]);
         return raft.initialize(members).await.map_err(|error| failed(&error));
     }
     let voters: BTreeSet<u64> = raft.voter_ids().collect();
+    let has_others = voters.iter().copied().chain(raft.learner_ids()).any(|id| id != identity.node_id);
+    if has_others && !is_listening {
+        return Err(StartError::NotListening);
+    }
     if voters == BTreeSet::from([identity.node_id]) {
         raft.trigger().elect(false).await.map_err(|error| failed(&error))?;
     }

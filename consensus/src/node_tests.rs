@@ -150,7 +150,7 @@ async fn reads_wait_for_positions_and_say_how_far_they_got() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_data_directory_is_one_process_and_one_node() {
     let directory = tempfile::tempdir().unwrap();
-    let config = |node_id| NodeConfig { data: directory.path().join("data"), node_id, memory_bytes: MEMORY_BYTES };
+    let config = |node_id| NodeConfig::alone(directory.path().join("data"), node_id, MEMORY_BYTES);
     let node = Node::start(config(1)).await.unwrap();
     node.wait_recovered(soon()).await.unwrap();
     node.submit(commands(1, 10), soon()).await.unwrap();

@@ -70,7 +70,7 @@ fn without_times(value: &mut Value) {
 impl Ledger {
     pub(crate) async fn start() -> Self {
         let directory = TempDir::new().unwrap();
-        let config = NodeConfig { data: directory.path().join("data"), node_id: 1, memory_bytes: 256 << 20 };
+        let config = NodeConfig::alone(directory.path().join("data"), 1, 256 << 20);
         let node = Node::start(config).await.unwrap();
         node.wait_recovered(Instant::now() + PATIENCE).await.unwrap();
         let app = App::new(node);

@@ -54,6 +54,8 @@ pub(crate) enum ConnectionError {
     Idle,
     #[error("the deadline passed")]
     Deadline,
+    #[error("the answer was not waited for")]
+    GivenUp,
     #[error("a message of {bytes} bytes is too long for a frame")]
     TooLong { bytes: usize },
     #[error("the node is shutting down")]

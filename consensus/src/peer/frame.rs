@@ -13,8 +13,6 @@ const LENGTH_BYTES: usize = 4;
 /// Kind, id and wait.
 const HEADER_BYTES: usize = 13;
 const CHECKSUM_BYTES: usize = 4;
-/// What a frame has beside its payload, its length not counted.
-pub(super) const OVERHEAD_BYTES: usize = HEADER_BYTES + CHECKSUM_BYTES;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {

@@ -102,8 +102,18 @@ pub(crate) struct Pending {
 
 impl Pending {
     /// Waits for the answer until the deadline.
-    pub(crate) async fn response(mut self) -> Result<Response, PeerError> {
-        let frame = match timeout_at(self.deadline, &mut self.answer).await {
+    pub(crate) async fn response(self) -> Result<Response, PeerError> {
+        self.response_unless(std::future::pending()).await
+    }
+
+    /// Waits for the answer until the deadline, or until there is no more use in it.
+    pub(crate) async fn response_unless(mut self, given_up: impl Future<Output = ()>) -> Result<Response, PeerError> {
+        let answered = tokio::select! {
+            biased;
+            answered = timeout_at(self.deadline, &mut self.answer) => answered,
+            () = given_up => return Err(self.unanswered(ConnectionError::GivenUp)),
+        };
+        let frame = match answered {
             Ok(Ok(answered)) => answered?,
             Ok(Err(_link_gone)) => return Err(self.unanswered(ConnectionError::Stopping)),
             Err(_elapsed) => return Err(self.unanswered(ConnectionError::Deadline)),

@@ -55,6 +55,14 @@ pub(crate) enum Receipt {
     KeyReused(Position),
 }
 
+impl Receipt {
+    pub(crate) fn position(self) -> Position {
+        match self {
+            Self::Decided(position) | Self::Replayed(position) | Self::KeyReused(position) => position,
+        }
+    }
+}
+
 /// Why the leader gives no receipts. All but the last: nothing was proposed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SubmitFailure {

@@ -24,7 +24,6 @@ use std::time::Duration;
 
 pub(crate) use error::{ConnectionError, PeerError};
 pub(crate) use handshake::{Caller, LevelRange, PeerIdentity, Refusal};
-pub(crate) use link::Pending;
 pub(crate) use listener::{Handler, Listener, Socket};
 pub(crate) use peers::Peers;
 

@@ -1,0 +1,367 @@
+//! Several real nodes in one process, over loopback and disks that lose power: writes and reads through each of them,
+//! kills, restarts, and a leader that nobody hears.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use partita_core::decision::Answer;
+use partita_core::id::Position;
+use partita_storage::engine::MemoryEngine;
+use partita_storage::log::memory::{Power, Unsynced};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::data_directory::ClusterId;
+use crate::environment::SharedEnvironment;
+use crate::node::{Identity, Peering, Stores};
+use crate::peer::Socket;
+use crate::testing::{Disks, TestMachine, command, commands, in_ms, position_of, soon};
+use crate::{Node, ReadError, Role, StartError, SubmitError};
+
+/// The wires between nodes: whoever is cut off is heard by nobody and hears nobody, and no connection is closed.
+#[derive(Clone, Debug)]
+struct Wires {
+    cut: watch::Sender<BTreeSet<u64>>,
+}
+
+impl Wires {
+    fn cut(&self, node: u64) {
+        self.cut.send_modify(|cut| {
+            cut.insert(node);
+        });
+    }
+
+    fn heal(&self) {
+        self.cut.send_modify(BTreeSet::clear);
+    }
+
+    /// Carries what other nodes say to `node`, which listens at what `target` holds.
+    async fn lay(&self, node: u64, target: Arc<Mutex<SocketAddr>>) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let cut = self.cut.clone();
+        tokio::spawn(async move {
+            loop {
+                let (from, _) = listener.accept().await.unwrap();
+                let target = *target.lock();
+                tokio::spawn(carry(from, target, node, cut.subscribe()));
+            }
+        });
+        address
+    }
+}
+
+/// Carries one connection while both of its ends are there to be heard; then it is silent until that changes, and is
+/// closed: what was said meanwhile is lost.
+async fn carry(mut from: TcpStream, target: SocketAddr, node: u64, mut cut: watch::Receiver<BTreeSet<u64>>) {
+    // The caller's id stands in its hello, behind length, frame header, magic, versions and cluster.
+    let mut hello = vec![0; 52];
+    if from.read_exact(&mut hello).await.is_err() {
+        return;
+    }
+    let caller = u64::from_le_bytes(hello[43..51].try_into().unwrap());
+    let are_heard = |cut: &BTreeSet<u64>| !cut.contains(&caller) && !cut.contains(&node);
+    if are_heard(&cut.borrow_and_update()) {
+        let Ok(mut to) = TcpStream::connect(target).await else { return };
+        if to.write_all(&hello).await.is_err() {
+            return;
+        }
+        tokio::select! {
+            _closed = copy_bidirectional(&mut from, &mut to) => return,
+            _cut = cut.wait_for(|cut| !are_heard(cut)) => {}
+        }
+    }
+    let _healed = cut.wait_for(are_heard).await;
+}
+
+/// A node that may be killed and started again.
+struct Place {
+    id: u64,
+    disks: Disks,
+    listens_at: Arc<Mutex<SocketAddr>>,
+    /// Where the others find it.
+    address: SocketAddr,
+    node: Option<Arc<Node<MemoryEngine>>>,
+}
+
+impl Place {
+    async fn start(&mut self, founds: bool) {
+        let socket = Socket::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        *self.listens_at.lock() = socket.address();
+        let peering = Peering { socket, address: self.address.to_string(), founds };
+        let Disks { log, mark, tables, memory_bytes } = self.disks.clone();
+        let identity = Identity { cluster: ClusterId([1; 16]), node_id: self.id };
+        let environment: SharedEnvironment = TestMachine::new();
+        let stores = Stores { log, mark, tables };
+        let node = Node::start_among(stores, identity, memory_bytes, environment, Some(peering)).await.unwrap();
+        self.node = Some(Arc::new(node));
+    }
+
+    /// As by a power cut: of the log only what was synced is left.
+    async fn kill(&mut self) {
+        let node = Arc::into_inner(self.node.take().unwrap()).expect("nobody uses a node that is killed");
+        node.halt().await;
+        self.disks = self.disks.after_power_cut(Unsynced::Lost, 0);
+    }
+}
+
+struct Nodes {
+    wires: Wires,
+    places: Vec<Place>,
+}
+
+impl Nodes {
+    /// A cluster of that many voters, which the first founded.
+    async fn start(count: u64) -> Self {
+        let wires = Wires { cut: watch::Sender::default() };
+        let mut places = Vec::new();
+        for id in 1..=count {
+            let listens_at = Arc::new(Mutex::new("127.0.0.1:1".parse().unwrap()));
+            let address = wires.lay(id, Arc::clone(&listens_at)).await;
+            let mut place = Place { id, disks: Disks::new(Power::steady()), listens_at, address, node: None };
+            place.start(id == 1).await;
+            places.push(place);
+        }
+        let nodes = Self { wires, places };
+        let founder = nodes.node(1);
+        founder.wait_recovered(soon()).await.unwrap();
+        for place in &nodes.places[1..] {
+            founder.take_in(place.id, place.address.to_string()).await;
+        }
+        for id in 1..=count {
+            nodes.node(id).wait_recovered(soon()).await.unwrap();
+        }
+        nodes
+    }
+
+    fn node(&self, id: u64) -> Arc<Node<MemoryEngine>> {
+        Arc::clone(self.places[usize::try_from(id - 1).unwrap()].node.as_ref().unwrap())
+    }
+
+    fn ids(&self) -> Vec<u64> {
+        self.places.iter().filter(|place| place.node.is_some()).map(|place| place.id).collect()
+    }
+
+    fn place(&mut self, id: u64) -> &mut Place {
+        &mut self.places[usize::try_from(id - 1).unwrap()]
+    }
+
+    /// The node that all of these take for the leader.
+    async fn leader(&self, of: &[u64]) -> u64 {
+        let deadline = soon();
+        loop {
+            let named: BTreeSet<Option<u64>> = of.iter().map(|id| self.node(*id).status().leader).collect();
+            if let (1, Some(Some(leader))) = (named.len(), named.first()) {
+                return *leader;
+            }
+            assert!(Instant::now() < deadline, "no leader: {named:?}");
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Every node has applied as much as the others, and the same.
+    async fn are_equal(&self, position: Position) {
+        for id in self.ids() {
+            self.node(id).wait_position(position, soon()).await.unwrap();
+        }
+        let heads: BTreeSet<_> =
+            self.ids().into_iter().map(|id| self.node(id).reader().read(|view| view.head_hash())).collect();
+        assert_eq!(heads.len(), 1, "equal heads at equal positions");
+    }
+}
+
+/// Sends until it is decided, as a client does: with the same key, to any of these nodes.
+async fn decide(nodes: &Nodes, among: &[u64], number: u64) -> Position {
+    let deadline = soon();
+    for id in among.iter().cycle() {
+        match nodes.node(*id).submit(vec![command(number)], in_ms(3_000)).await {
+            Ok(answers) => return position_of(&answers[0]),
+            Err(SubmitError::NoLeader | SubmitError::OutcomeUnknown | SubmitError::Overloaded { .. }) => {
+                assert!(Instant::now() < deadline, "{number} is not decided");
+                sleep(Duration::from_millis(20)).await;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    unreachable!("the nodes are asked in a circle")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_node_takes_writes_and_serves_linearizable_reads() {
+    for count in [3, 5] {
+        let nodes = Nodes::start(count).await;
+        let mut position = Position(0);
+        for number in 1..=20 {
+            let node = nodes.node(number % count + 1);
+            let answers = node.submit(vec![command(number)], soon()).await.unwrap();
+            position = position.next();
+            let Answer::Decided(decision) = &answers[0] else { panic!("{answers:?}") };
+            assert_eq!(decision.position, position);
+            // Its own writes are there to be read, and the others' after a barrier.
+            assert_eq!(node.reader().decision(position).unwrap().as_ref(), Some(&**decision));
+            for id in nodes.ids() {
+                nodes.node(id).barrier(soon()).await.unwrap();
+                assert!(nodes.node(id).reader().position() >= position, "node {id}");
+            }
+        }
+        // A large batch, replays of others' writes and reused keys, each in its place.
+        for id in nodes.ids() {
+            let first = 1_000 * id;
+            let mut mixed = commands(first, first + 499);
+            mixed.extend(commands(1, 3));
+            let reused = partita_core::id::Fingerprint([2; 16]);
+            mixed.push(partita_core::decision::Command { fingerprint: reused, ..command(4) });
+            mixed.extend(commands(first + 500, first + 510));
+            let answers = nodes.node(id).submit(mixed, soon()).await.unwrap();
+            let decided = answers.iter().filter_map(|answer| match answer {
+                Answer::Decided(decision) => Some(decision.position.0),
+                Answer::Replayed { .. } | Answer::KeyReused { .. } => None,
+            });
+            assert_eq!(decided.collect::<Vec<_>>(), (position.0 + 1..=position.0 + 511).collect::<Vec<_>>());
+            assert_eq!(answers[500..503], [1, 2, 3].map(|at| Answer::Replayed { position: Position(at) }));
+            assert_eq!(answers[503], Answer::KeyReused { position: Position(4) });
+            position = Position(position.0 + 511);
+        }
+        nodes.are_equal(position).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn concurrent_writers_on_all_nodes_read_what_they_wrote() {
+    let nodes = Nodes::start(3).await;
+    let mut writers = Vec::new();
+    for writer in 0..30 {
+        let node = nodes.node(writer % 3 + 1);
+        writers.push(tokio::spawn(async move {
+            let mut seen = Position(0);
+            for round in 0..20 {
+                let answers = node.submit(vec![command(writer * 100 + round)], soon()).await.unwrap();
+                let position = position_of(&answers[0]);
+                assert!(position > seen && node.reader().position() >= position);
+                node.barrier(soon()).await.unwrap();
+                seen = node.reader().position();
+                assert!(seen >= position);
+            }
+        }));
+    }
+    for writer in writers {
+        timeout_at(soon(), writer).await.unwrap().unwrap();
+    }
+    nodes.are_equal(Position(600)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_leader_is_replaced_and_catches_up() {
+    let mut nodes = Nodes::start(3).await;
+    for number in 1..=50 {
+        decide(&nodes, &[1, 2, 3], number).await;
+    }
+    let leader = nodes.leader(&[1, 2, 3]).await;
+    nodes.place(leader).kill().await;
+    let rest = nodes.ids();
+    for number in 51..=100 {
+        decide(&nodes, &rest, number).await;
+    }
+    assert_ne!(nodes.leader(&rest).await, leader);
+    nodes.place(leader).start(false).await;
+    for number in 1..=100 {
+        assert_eq!(decide(&nodes, &[leader], number).await, Position(number), "the first decision is the only one");
+    }
+    nodes.are_equal(Position(100)).await;
+
+    // All at once, and again: the nodes elect a leader though none is ready to serve.
+    for id in nodes.ids() {
+        nodes.place(id).kill().await;
+    }
+    for id in 1..=3 {
+        nodes.place(id).start(false).await;
+    }
+    for id in 1..=3 {
+        nodes.node(id).wait_recovered(soon()).await.unwrap();
+        assert_eq!(nodes.node(id).reader().position(), Position(100));
+    }
+    assert_eq!(decide(&nodes, &[1, 2, 3], 101).await, Position(101));
+    nodes.are_equal(Position(101)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_nobody_hears_takes_no_writes_and_confirms_no_reads() {
+    let nodes = Nodes::start(3).await;
+    decide(&nodes, &[1, 2, 3], 1).await;
+    let old = nodes.leader(&[1, 2, 3]).await;
+    let alone = nodes.node(old);
+    let rest: Vec<u64> = nodes.ids().into_iter().filter(|id| *id != old).collect();
+    nodes.wires.cut(old);
+    let cut_at = Instant::now();
+    // Taken before the silence is noticed: one is told at its deadline, one when its proposal is thrown away.
+    let in_flight = tokio::spawn({
+        let alone = Arc::clone(&alone);
+        async move { alone.submit(vec![command(2)], in_ms(700)).await }
+    });
+    let patient = tokio::spawn({
+        let alone = Arc::clone(&alone);
+        async move { alone.submit(vec![command(3)], soon()).await }
+    });
+    let reading = alone.barrier(soon()).await;
+    assert_eq!(reading, Err(ReadError::NoLeader));
+    assert_eq!(timeout_at(soon(), in_flight).await.unwrap().unwrap(), Err(SubmitError::OutcomeUnknown));
+    while alone.status().role == Role::Leader {
+        sleep(Duration::from_millis(5)).await;
+    }
+    assert!(cut_at.elapsed() < Duration::from_millis(2_500), "{:?}", cut_at.elapsed());
+    assert_eq!(alone.status().leader, None);
+    assert_eq!(alone.submit(vec![command(4)], soon()).await, Err(SubmitError::NoLeader));
+    assert_eq!(alone.barrier(soon()).await, Err(ReadError::NoLeader));
+    // The others go on, and read their writes.
+    decide(&nodes, &rest, 5).await;
+    assert_ne!(nodes.leader(&rest).await, old);
+    for number in 6..=20 {
+        let position = decide(&nodes, &rest, number).await;
+        for id in &rest {
+            nodes.node(*id).barrier(soon()).await.unwrap();
+            assert!(nodes.node(*id).reader().position() >= position);
+        }
+    }
+    assert_eq!(alone.reader().position(), Position(1), "what nobody confirmed is not applied");
+    nodes.wires.heal();
+    assert_eq!(timeout_at(soon(), patient).await.unwrap().unwrap(), Err(SubmitError::OutcomeUnknown));
+    // Sent again they are decided once, wherever they are sent.
+    let position = decide(&nodes, &[old], 3).await;
+    assert_eq!(decide(&nodes, &rest, 3).await, position);
+    let last = decide(&nodes, &[old], 21).await;
+    nodes.are_equal(last).await;
+}
+
+/// The leader's log is held up: a follower's sync and another's are a quorum all the same, because entries are sent
+/// before they are synced here.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn followers_sync_while_the_leader_does() {
+    let nodes = Nodes::start(3).await;
+    decide(&nodes, &[1], 1).await;
+    let leader = nodes.leader(&[1, 2, 3]).await;
+    let disks = nodes.places[usize::try_from(leader - 1).unwrap()].disks.clone();
+    disks.log.gate.close();
+    let answers = nodes.node(leader).submit(commands(2, 11), soon()).await.unwrap();
+    assert_eq!(position_of(&answers[9]), Position(11));
+    let following: Vec<u64> = nodes.ids().into_iter().filter(|id| *id != leader).collect();
+    let answers = nodes.node(following[0]).submit(commands(12, 21), soon()).await.unwrap();
+    assert_eq!(position_of(&answers[9]), Position(21));
+    disks.log.gate.open();
+    nodes.are_equal(Position(21)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_of_a_cluster_does_not_start_where_nobody_reaches_it() {
+    let mut nodes = Nodes::start(3).await;
+    nodes.place(2).kill().await;
+    let Disks { log, mark, tables, memory_bytes } = nodes.places[1].disks.clone();
+    let identity = Identity { cluster: ClusterId([1; 16]), node_id: 2 };
+    let environment: SharedEnvironment = TestMachine::new();
+    let error = Node::start_with(Stores { log, mark, tables }, identity, memory_bytes, environment).await;
+    assert!(matches!(error.map(|_| ()), Err(StartError::NotListening)));
+}
