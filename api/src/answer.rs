@@ -7,6 +7,7 @@ use partita_core::document::Snapshot;
 use partita_core::entry::Entry;
 use partita_core::money::Formatted;
 use partita_core::operation::OperationKind;
+use partita_core::period::Month;
 use partita_core::rejection::{Existing, Field, Reason, Rejection};
 use serde::Serialize;
 use serde_json::Value;
@@ -24,6 +25,7 @@ use crate::routes::currencies::CurrencyJson;
 use crate::routes::entries::EntryJson;
 use crate::routes::holds::HoldJson;
 use crate::routes::payments::PaymentJson;
+use crate::routes::periods::{BlockerJson, CalendarJson, PeriodJson};
 use crate::routes::refunds::RefundJson;
 use crate::values::format_instant;
 
@@ -55,6 +57,8 @@ pub enum DocumentJson {
     Charge(Box<ChargeJson>),
     Payment(Box<PaymentJson>),
     Refund(Box<RefundJson>),
+    Calendar(CalendarJson),
+    Period(Box<PeriodJson>),
 }
 
 /// The status of what was accepted: 201 where the answer shows something that did not exist before.
@@ -83,6 +87,9 @@ fn accepted_status(operation: OperationKind) -> StatusCode {
         | OperationKind::PostPaymentFee
         | OperationKind::SettleRefund
         | OperationKind::FailRefund
+        | OperationKind::SoftClosePeriod
+        | OperationKind::ClosePeriod
+        | OperationKind::ReopenPeriod
         | OperationKind::ExpireHold
         | OperationKind::ExpirePayment => StatusCode::OK,
     }
@@ -117,6 +124,9 @@ pub fn operation_name(operation: OperationKind) -> &'static str {
         OperationKind::FailRefund => "fail_refund",
         OperationKind::ExpireHold => "expire_hold",
         OperationKind::ExpirePayment => "expire_payment",
+        OperationKind::SoftClosePeriod => "soft_close_period",
+        OperationKind::ClosePeriod => "close_period",
+        OperationKind::ReopenPeriod => "reopen_period",
     }
 }
 
@@ -167,6 +177,9 @@ fn accepted(app: &App, decision: &Decision, effects: &Effects) -> Body {
         | OperationKind::CreateRefund
         | OperationKind::SettleRefund
         | OperationKind::FailRefund
+        | OperationKind::SoftClosePeriod
+        | OperationKind::ClosePeriod
+        | OperationKind::ReopenPeriod
         | OperationKind::ExpireHold
         | OperationKind::ExpirePayment => {
             let snapshot = effects.snapshots.first().expect("the operation is about a document");
@@ -185,13 +198,19 @@ pub(crate) fn document(app: &App, decision: &Decision, snapshot: &Snapshot) -> D
         | Snapshot::Payment { .. }
         | Snapshot::Refund(_)
         | Snapshot::Currency(_)
-        | Snapshot::Account(_) => decision.book,
+        | Snapshot::Account(_)
+        | Snapshot::Calendar(_)
+        | Snapshot::Period(_) => decision.book,
     };
     // A book's own chart belongs to the decision that opened it, which is the cluster's.
     let names = app.directory().book(book);
     let names = names.unwrap_or_else(|| app.names(opened_book(decision)));
     match snapshot {
-        Snapshot::Book(book) => DocumentJson::Book(BookJson::of(book, &names, decided)),
+        Snapshot::Book(book) => DocumentJson::Book(BookJson::of(book, first_month(decision), &names, decided)),
+        Snapshot::Calendar(calendar) => DocumentJson::Calendar(CalendarJson::of(calendar)),
+        Snapshot::Period(period) => {
+            DocumentJson::Period(Box::new(PeriodJson::of(period, first_month(decision), &names, decided)))
+        }
         Snapshot::Currency(currency) => DocumentJson::Currency(CurrencyJson::of(currency)),
         Snapshot::Account(account) => DocumentJson::Account(AccountJson::of(account, &names, decided)),
         Snapshot::Hold(hold) => DocumentJson::Hold(HoldJson::of(hold, &names, decided)),
@@ -205,6 +224,16 @@ pub(crate) fn document(app: &App, decision: &Decision, snapshot: &Snapshot) -> D
     }
 }
 
+/// The first month of fiscal years, as the calendar in the same decision says; without one they are calendar years.
+fn first_month(decision: &Decision) -> Month {
+    let Outcome::Accepted(effects) = &decision.outcome else { return Month::JANUARY };
+    let calendar = effects.snapshots.iter().find_map(|snapshot| match snapshot {
+        Snapshot::Calendar(calendar) => Some(calendar.first_month),
+        _ => None,
+    });
+    calendar.unwrap_or(Month::JANUARY)
+}
+
 /// The book that a decision of the cluster's scope opened.
 fn opened_book(decision: &Decision) -> partita_core::id::BookId {
     let Outcome::Accepted(effects) = &decision.outcome else { return decision.book };
@@ -215,7 +244,9 @@ fn opened_book(decision: &Decision) -> partita_core::id::BookId {
         | Snapshot::Payment { .. }
         | Snapshot::Refund(_)
         | Snapshot::Currency(_)
-        | Snapshot::Account(_) => None,
+        | Snapshot::Account(_)
+        | Snapshot::Calendar(_)
+        | Snapshot::Period(_) => None,
     });
     opened.unwrap_or(decision.book)
 }
@@ -300,7 +331,11 @@ pub(crate) fn refused(app: &App, decision: &Decision, rejection: &Rejection) -> 
         | Reason::Overdraft { .. }
         | Reason::BalanceTooLarge { .. }
         | Reason::DocumentFull
-        | Reason::TooManyCurrencies => StatusCode::UNPROCESSABLE_ENTITY,
+        | Reason::TooManyCurrencies
+        | Reason::PeriodClosed { .. }
+        | Reason::PeriodOutOfOrder { .. }
+        | Reason::PeriodState { .. }
+        | Reason::PeriodNotReady { .. } => StatusCode::UNPROCESSABLE_ENTITY,
     };
     let mut problem = Problem::refused(status, reason.code(), title(reason).to_owned(), detail);
     if let Some(pointer) = pointer {
@@ -343,6 +378,15 @@ fn with_fields(app: &App, decision: &Decision, reason: &Reason, problem: Problem
         | Reason::OverRefund { available, decimals } => problem.with("available", money(*available, *decimals)),
         Reason::Overdraft { account, available, decimals } => {
             problem.with("account", account.as_str()).with("available", money(*available, *decimals))
+        }
+        Reason::PeriodClosed { period, state, date } => {
+            problem.with("period", period.to_string()).with("state", state.name()).with("date", date.to_string())
+        }
+        Reason::PeriodOutOfOrder { first } => problem.with("period", first.to_string()),
+        Reason::PeriodState { state } => problem.with("state", state.name()),
+        Reason::PeriodNotReady { blockers } => {
+            let blockers: Vec<BlockerJson> = blockers.iter().map(BlockerJson::of).collect();
+            problem.with("blockers", serde_json::to_value(blockers).expect("texts are JSON"))
         }
         Reason::NotReversible
         | Reason::UnknownDocument
@@ -417,6 +461,7 @@ fn pointer(operation: OperationKind, field: Field, index: Option<u32>, reason: &
         Field::Tax(line, tax) => format!("/lines/{line}/tax/{tax}"),
         Field::Apply(part) => format!("/apply/{part}"),
         Field::From(part) => format!("/from/{part}"),
+        Field::EffectiveDate => "/effective_date".to_owned(),
     };
     Some(format!("{element}{place}"))
 }
@@ -473,5 +518,9 @@ fn title(reason: &Reason) -> &'static str {
         Reason::BalanceTooLarge { .. } => "The balance would be too large",
         Reason::DocumentFull => "The document has too many entries",
         Reason::TooManyCurrencies => "The book has too many currencies of its own",
+        Reason::PeriodClosed { .. } => "The period does not take the entry",
+        Reason::PeriodOutOfOrder { .. } => "It is another period's turn",
+        Reason::PeriodState { .. } => "The period is not in a state that allows this",
+        Reason::PeriodNotReady { .. } => "The period is not ready to be closed",
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use partita_core::id::{AccountCode, BookCode, DocumentId, EntryNumber, IdError, Key, Party};
+use partita_core::period::PeriodId;
 
 use crate::app::App;
 use crate::problem::Problem;
@@ -43,6 +44,12 @@ impl PathArgs {
 
     pub fn party(&self) -> Result<Party, Problem> {
         self.parse("party", "party", Party::new)
+    }
+
+    pub fn period(&self) -> Result<PeriodId, Problem> {
+        let text = self.0.get("period").map_or("", String::as_str);
+        PeriodId::parse(text)
+            .ok_or_else(|| Problem::not_found("there is no such period: its name must be a month such as 2026-01"))
     }
 
     pub fn key(&self) -> Result<Key, Problem> {

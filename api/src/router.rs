@@ -17,7 +17,7 @@ use crate::metrics;
 use crate::problem::{Code, POSITION, Problem};
 use crate::routes::{
     accounts, balances, books, charges, currencies, entries, export, health, holds, journal, keys, parties, payments,
-    postings, refunds, reports, transfers,
+    periods, postings, refunds, reports, transfers,
 };
 
 #[derive(OpenApi)]
@@ -30,7 +30,7 @@ use crate::routes::{
     ),
     tags(
         (name = "books"), (name = "currencies"), (name = "accounts"), (name = "entries"), (name = "transfers"),
-        (name = "holds"), (name = "charges"), (name = "payments"), (name = "refunds"), (name = "parties"),
+        (name = "holds"), (name = "charges"), (name = "payments"), (name = "refunds"), (name = "parties"), (name = "periods"),
         (name = "reports"), (name = "keys"), (name = "journal"), (name = "operations")
     )
 )]
@@ -71,7 +71,15 @@ fn documented() -> OpenApiRouter<App> {
         .routes(routes!(refunds::settle))
         .routes(routes!(refunds::fail))
         .routes(routes!(parties::get))
+<<<<<<< HEAD
         .routes(routes!(export::get))
+=======
+        .routes(routes!(periods::list))
+        .routes(routes!(periods::get))
+        .routes(routes!(periods::soft_close))
+        .routes(routes!(periods::close))
+        .routes(routes!(periods::reopen))
+>>>>>>> 2c634de (Format: periods are soft-closed, closed with a seal, and reopened; a closed period refuses entries)
         .routes(routes!(reports::journal_listing::get))
         .routes(routes!(reports::trial_balance::get))
         .routes(routes!(keys::get))

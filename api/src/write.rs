@@ -60,7 +60,7 @@ impl IdempotencyKey {
     }
 }
 
-fn key_missing() -> Problem {
+pub(crate) fn key_missing() -> Problem {
     let detail = "the header Idempotency-Key is missing: without it a retry could post twice";
     Problem::new(Code::IdempotencyKeyMissing, detail)
 }

@@ -34,6 +34,10 @@ pub(crate) struct EncodedPiece {
 fn weight(command: &Command) -> usize {
     let documents = match &command.operation {
         Operation::OpenBook(_)
+        | Operation::OpenFiscalBook(_)
+        | Operation::SoftClosePeriod(_)
+        | Operation::ClosePeriod(_)
+        | Operation::ReopenPeriod(_)
         | Operation::RegisterCurrency(_)
         | Operation::OpenAccount(_)
         | Operation::CloseAccount(_)

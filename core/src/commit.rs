@@ -10,6 +10,7 @@ use crate::decision::Effects;
 use crate::document::{Charge, Hold, Payment, Snapshot};
 use crate::entry::{After, DraftLine, Entry, Line, Side};
 use crate::id::{BookId, CurrencyId, DocumentId, EntryNumber, Item, Position};
+use crate::period::PeriodId;
 use crate::plan::{Change, Plan, PlannedEntry, Reservation};
 use crate::rejection::{Field, Reason, Rejection};
 use crate::resolve::known_currency;
@@ -88,6 +89,7 @@ fn check<'a, S: Read>(
         movements: BTreeMap::new(),
         totals: state.totals(book),
     };
+    check_periods(state, book, &plan.entries)?;
     for release in plan.reservations.iter().filter(|reservation| reservation.delta < 0) {
         touched.reserve(release)?;
     }
@@ -107,6 +109,23 @@ fn check<'a, S: Read>(
         touched.reserve(reservation)?;
     }
     Ok((touched, entries))
+}
+
+/// No entry is posted into a period that does not take it, and none is moved to another date instead.
+fn check_periods(state: &impl Read, book: BookId, entries: &[PlannedEntry]) -> Result<(), Rejection> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let calendar = state.calendar(book);
+    for planned in entries {
+        let date = planned.effective_date;
+        let found = calendar.state_on(date);
+        if !found.accepts(planned.rule) {
+            let reason = Reason::PeriodClosed { period: PeriodId::of(date), state: found, date };
+            return Err(Rejection { index: planned.index, ..Rejection::new(reason, Field::EffectiveDate) });
+        }
+    }
+    Ok(())
 }
 
 impl<S: Read> Touched<'_, S> {
@@ -362,6 +381,16 @@ fn write_change(state: &mut impl Write, book: BookId, position: Position, change
             state.put_account(book, account.clone());
             Change::Account(account)
         }
+        Change::Calendar(mut calendar) => {
+            calendar.decided = position;
+            state.put_calendar(book, calendar);
+            Change::Calendar(calendar)
+        }
+        Change::Period(mut period) => {
+            period.decided = position;
+            state.put_period(book, period.clone());
+            Change::Period(period)
+        }
         Change::Hold(mut hold) => {
             hold.decided = position;
             let expiring = || Expiring::Hold(hold.id.clone());
@@ -421,6 +450,8 @@ fn snapshot(state: &impl Read, book: BookId, change: Change) -> Snapshot {
         Change::Book(opened) => Snapshot::Book(opened),
         Change::Currency(currency) => Snapshot::Currency(currency),
         Change::Account(account) => Snapshot::Account(account),
+        Change::Calendar(calendar) => Snapshot::Calendar(calendar),
+        Change::Period(period) => Snapshot::Period(period),
         Change::Hold(hold) => Snapshot::Hold(hold),
         Change::Charge(charge) => {
             let open = open_amount(state, book, &charge);

@@ -11,6 +11,7 @@ use crate::currency::Currency;
 use crate::entry::Metadata;
 use crate::id::{AccountId, CurrencyId, DocumentId, EntryNumber, Item, Party, Position};
 use crate::money::Amount;
+use crate::period::{Calendar, Period};
 use crate::time::{Date, Timestamp};
 
 /// The most entries that one document may gather, and the most charges that a payment is ever applied to; each
@@ -270,4 +271,6 @@ pub enum Snapshot {
     Book(Book),
     Currency(Currency),
     Account(Account),
+    Calendar(Calendar),
+    Period(Period),
 }

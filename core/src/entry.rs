@@ -74,6 +74,29 @@ impl Rule {
             | Self::RefundFail => false,
         }
     }
+
+    /// Whether a soft-closed period still takes such an entry: what finance posts to finish a month, and not what the
+    /// business does from day to day.
+    #[must_use]
+    pub fn adjusts(self) -> bool {
+        match self {
+            Self::Adjusting | Self::Reversal => true,
+            Self::Standard
+            | Self::Opening
+            | Self::Transfer
+            | Self::HoldCapture
+            | Self::Charge
+            | Self::ChargeVoid
+            | Self::PaymentCapture
+            | Self::PaymentApply
+            | Self::PaymentUnapply
+            | Self::PaymentFee
+            | Self::PaymentFeeReturn
+            | Self::Refund
+            | Self::RefundSettle
+            | Self::RefundFail => false,
+        }
+    }
 }
 
 /// One line before posting: everything resolved to the chart, amounts in minor units.

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use crate::commit::commit;
 use crate::decision::{Answer, Command, Decision, Effects, Origin, Outcome};
 use crate::id::{BookId, EntryNumber, Position};
-use crate::operation::{Operation, OperationKind};
+use crate::operation::{OpenBook, Operation, OperationKind};
 use crate::operations;
+use crate::period::Month;
 use crate::plan::{Context, Plan};
 use crate::rejection::Rejection;
 use crate::state::{Expiring, Expiry, Head, KeyRecord, Read, Write};
@@ -56,9 +57,9 @@ fn decide(state: &mut impl Write, command: &Command, now: Timestamp, origin: Ori
     let head = state.head();
     let position = head.position.next();
     let operation = command.operation.kind();
-    if let Operation::OpenBook(open) = &command.operation {
+    if let Some((open, first_month)) = opening(&command.operation) {
         let id = BookId(head.last_book.0 + 1);
-        let outcome = operations::open_book::plan(&*state, open, id, position)
+        let outcome = operations::open_book::plan(&*state, open, first_month, id, position)
             .and_then(|plan| commit(state, id, position, EntryNumber(1), plan));
         let last_book = if outcome.is_ok() { id } else { head.last_book };
         return finish(state, Head { position, time: now, last_book }, BookId::CLUSTER, origin, operation, outcome);
@@ -67,6 +68,17 @@ fn decide(state: &mut impl Write, command: &Command, now: Timestamp, origin: Ori
         plan_operation(context, &command.operation)
     });
     finish(state, Head { position, time: now, ..head }, command.book, origin, operation, outcome)
+}
+
+/// The book that an operation opens, and the first month of its fiscal years.
+fn opening(operation: &Operation) -> Option<(&OpenBook, Month)> {
+    if let Operation::OpenBook(open) = operation {
+        Some((open, Month::JANUARY))
+    } else if let Operation::OpenFiscalBook(open) = operation {
+        Some((&open.book, open.first_month))
+    } else {
+        None
+    }
 }
 
 /// The state machine's own decision: what was reserved until `expiry.at` is released.
@@ -125,7 +137,7 @@ fn finish(
 fn plan_operation<S: Read>(context: &Context<'_, S>, operation: &Operation) -> Result<Plan, Rejection> {
     use operations as op;
     match operation {
-        Operation::OpenBook(_) => unreachable!("decided before: it has no book yet"),
+        Operation::OpenBook(_) | Operation::OpenFiscalBook(_) => unreachable!("decided before: it has no book yet"),
         Operation::RegisterCurrency(operation) => op::currency::plan(context, operation),
         Operation::OpenAccount(operation) => op::account_open::plan(context, operation),
         Operation::CloseAccount(code) => op::account_close::plan(context, code),
@@ -148,5 +160,8 @@ fn plan_operation<S: Read>(context: &Context<'_, S>, operation: &Operation) -> R
         Operation::CreateRefund(operation) => op::refund::plan(context, operation),
         Operation::SettleRefund(operation) => op::refund_settle::plan(context, operation),
         Operation::FailRefund(operation) => op::refund_fail::plan(context, operation),
+        Operation::SoftClosePeriod(operation) => op::period_soft_close::plan(context, operation),
+        Operation::ClosePeriod(operation) => op::period_close::plan(context, operation),
+        Operation::ReopenPeriod(operation) => op::period_reopen::plan(context, operation),
     }
 }

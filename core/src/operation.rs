@@ -10,6 +10,7 @@ use crate::document::{CaptureMode, Deferral, SettleMode};
 use crate::entry::{Metadata, Side};
 use crate::id::{AccountCode, BookCode, CurrencyCode, DocumentId, EntryNumber, Item, Party, PartyKind, Role};
 use crate::money::WrittenAmount;
+use crate::period::{BlockerKind, Month, PeriodId};
 use crate::time::{Date, Timestamp};
 
 /// The most transfers or entries in one batch.
@@ -54,6 +55,13 @@ pub struct OpenBook {
     pub functional_currency: CurrencyCode,
     pub time_zone: String,
     pub chart: Chart,
+}
+
+/// As [`OpenBook`], of a book whose fiscal years begin with another month than January.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenFiscalBook {
+    pub book: OpenBook,
+    pub first_month: Month,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -273,6 +281,23 @@ pub struct MoveRefund {
     pub details: Details,
 }
 
+/// Soft-closing or reopening a period.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MovePeriod {
+    pub period: PeriodId,
+    /// At most 500 characters; never empty where a period is reopened.
+    pub reason: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClosePeriod {
+    pub period: PeriodId,
+    /// What is closed over consciously. Sorted, each once.
+    pub accept: Vec<BlockerKind>,
+    /// At most 500 characters.
+    pub reason: String,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operation {
     OpenBook(OpenBook),
@@ -300,6 +325,12 @@ pub enum Operation {
     CreateRefund(CreateRefund),
     SettleRefund(MoveRefund),
     FailRefund(MoveRefund),
+    /// An [`Operation::OpenBook`] with a fiscal calendar of its own.
+    OpenFiscalBook(OpenFiscalBook),
+    SoftClosePeriod(MovePeriod),
+    ClosePeriod(ClosePeriod),
+    /// One step back: from closed to soft-closed, from soft-closed to open.
+    ReopenPeriod(MovePeriod),
 }
 
 /// An operation's name: what a decision remembers of the request beside its outcome.
@@ -332,13 +363,16 @@ pub enum OperationKind {
     ExpireHold,
     /// Internal: the expiry of a payment's authorisation.
     ExpirePayment,
+    SoftClosePeriod,
+    ClosePeriod,
+    ReopenPeriod,
 }
 
 impl Operation {
     #[must_use]
     pub fn kind(&self) -> OperationKind {
         match self {
-            Self::OpenBook(_) => OperationKind::OpenBook,
+            Self::OpenBook(_) | Self::OpenFiscalBook(_) => OperationKind::OpenBook,
             Self::RegisterCurrency(_) => OperationKind::RegisterCurrency,
             Self::OpenAccount(_) => OperationKind::OpenAccount,
             Self::CloseAccount(_) => OperationKind::CloseAccount,
@@ -361,6 +395,9 @@ impl Operation {
             Self::CreateRefund(_) => OperationKind::CreateRefund,
             Self::SettleRefund(_) => OperationKind::SettleRefund,
             Self::FailRefund(_) => OperationKind::FailRefund,
+            Self::SoftClosePeriod(_) => OperationKind::SoftClosePeriod,
+            Self::ClosePeriod(_) => OperationKind::ClosePeriod,
+            Self::ReopenPeriod(_) => OperationKind::ReopenPeriod,
         }
     }
 }

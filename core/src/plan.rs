@@ -12,6 +12,7 @@ use crate::document::{Charge, Hold, Payment, Refund};
 use crate::entry::{DocumentRef, DraftEntry, DraftLine, Metadata, Rule, Side, Unbalanced};
 use crate::id::{AccountId, CurrencyId, EntryNumber, Item, Party, Position};
 use crate::operation::Details;
+use crate::period::{Calendar, Period};
 use crate::rejection::Field;
 use crate::state::Read;
 use crate::time::{Date, Timestamp};
@@ -114,6 +115,8 @@ pub enum Change {
     Book(Book),
     Currency(Currency),
     Account(Account),
+    Calendar(Calendar),
+    Period(Period),
     Hold(Hold),
     Charge(Charge),
     Payment(Payment),

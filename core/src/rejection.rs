@@ -10,12 +10,17 @@
 //!    `party_not_allowed`, `item_required`, `item_not_allowed`;
 //! 5. what it refers to besides: `unknown_document`, `customer_mismatch`, `currency_mismatch`, `rate_required`;
 //! 6. the caps: `over_capture`, `over_application`, `over_refund`, `document_full`;
-//! 7. the balances, entry by entry: `balance_too_large` of a sum, then `overdraft`, each in posting order.
+//! 7. the periods of the entries' effective dates: `period_closed`, in posting order;
+//! 8. the balances, entry by entry: `balance_too_large` of a sum, then `overdraft`, each in posting order.
 //!
-//! In an atomic batch all elements pass 1 to 6 before any passes 7; at each of the two the first refused element decides.
+//! In an atomic batch all elements pass 1 to 6 before any passes 7, and all pass 7 before any passes 8; at each of the
+//! three the first refused element decides. Acts on periods are refused for their own reasons, in this order:
+//! `period_state`, `period_out_of_order`, `period_not_ready`.
 
 use crate::currency::MAX_REGISTERED;
 use crate::id::{AccountCode, BookCode, CurrencyCode, DocumentId, EntryNumber, Position, Role};
+use crate::period::{Blocker, PeriodId, PeriodState};
+use crate::time::Date;
 
 /// Where in the request the reason stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,6 +46,7 @@ pub enum Field {
     Tax(u16, u16),
     Apply(u16),
     From(u16),
+    EffectiveDate,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -104,7 +110,22 @@ pub enum Reason {
     DocumentFull,
     #[error("a book registers at most {MAX_REGISTERED} currencies")]
     TooManyCurrencies,
+    #[error("period {period} is {state} and takes no such entry dated {date}")]
+    PeriodClosed { period: PeriodId, state: PeriodState, date: Date },
+    /// `first`: the period whose turn it is.
+    #[error("periods are soft-closed, closed and, backwards, reopened in order: {first} comes first")]
+    PeriodOutOfOrder { first: PeriodId },
+    #[error(
+        "the period is {state}: only an open one is soft-closed, only a soft-closed one closed, and an open one not reopened"
+    )]
+    PeriodState { state: PeriodState },
+    /// The first [`MAX_BLOCKERS`] of them.
+    #[error("the period is not ready to be closed; put it right, or name what is accepted in accept")]
+    PeriodNotReady { blockers: Vec<Blocker> },
 }
+
+/// The most blockers that a refused close lists.
+pub const MAX_BLOCKERS: usize = 100;
 
 /// A refusal: decided, replicated, final for its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,6 +188,10 @@ impl Reason {
             Self::BalanceTooLarge { .. } => "balance_too_large",
             Self::DocumentFull => "document_full",
             Self::TooManyCurrencies => "too_many_currencies",
+            Self::PeriodClosed { .. } => "period_closed",
+            Self::PeriodOutOfOrder { .. } => "period_out_of_order",
+            Self::PeriodState { .. } => "period_state",
+            Self::PeriodNotReady { .. } => "period_not_ready",
         }
     }
 }

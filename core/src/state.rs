@@ -13,6 +13,7 @@ use crate::id::{
     AccountCode, AccountId, BookCode, BookId, CurrencyCode, CurrencyId, DocumentId, EntryNumber, Fingerprint, Item,
     Key, Party, Position, Role,
 };
+use crate::period::{Calendar, JournalHead, Period, PeriodId};
 use crate::time::{Date, Timestamp};
 
 /// Cumulative debits and credits in minor units, posted and pending.
@@ -143,6 +144,16 @@ pub trait Read {
     fn every_subaccount(&self, book: BookId, account: AccountId, holds: &mut dyn FnMut(&Sums) -> bool) -> bool;
     fn item(&self, key: &ItemKey) -> Sums;
     fn movement(&self, key: &MovementKey) -> Movement;
+    /// All movements with effective dates up to `date`, inclusive.
+    fn posted_until(&self, control: &ControlKey, date: Date) -> Movement;
+    /// The least effective date that anything was posted with.
+    fn first_posted(&self, control: &ControlKey) -> Option<Date>;
+    /// The book's fiscal calendar; the default one if nothing was ever said of it.
+    fn calendar(&self, book: BookId) -> Calendar;
+    /// What was done to a period.
+    fn period(&self, book: BookId, id: PeriodId) -> Option<Period>;
+    /// The journal before the command that is being decided, and before what expires with it.
+    fn journal_head(&self) -> JournalHead;
     fn entry_record(&self, book: BookId, number: EntryNumber) -> Option<EntryRecord>;
     /// From the journal.
     fn entry(&self, book: BookId, number: EntryNumber) -> Option<Entry>;
@@ -166,6 +177,8 @@ pub trait Write: Read {
     fn put_subaccount(&mut self, key: SubaccountKey, subaccount: Subaccount);
     fn put_item(&mut self, key: ItemKey, sums: Sums);
     fn put_movement(&mut self, key: MovementKey, movement: Movement);
+    fn put_calendar(&mut self, book: BookId, calendar: Calendar);
+    fn put_period(&mut self, book: BookId, period: Period);
     fn put_entry_record(&mut self, book: BookId, number: EntryNumber, record: EntryRecord);
     fn put_hold(&mut self, book: BookId, hold: Hold);
     fn put_charge(&mut self, book: BookId, charge: Charge);

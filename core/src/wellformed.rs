@@ -9,9 +9,10 @@ use crate::id::CurrencyCode;
 use crate::money::{MAX_DECIMALS, WrittenAmount};
 use crate::operation::{
     CreateCharge, CreatePayment, CreateRefund, Currencies, Details, MAX_BATCH, MAX_CHARGE_TAX_LINES, MAX_NAME,
-    MAX_PARTS, MAX_TAX_LINES, MAX_WORD, OpenAccount, Operation, PostEntry, WrittenApplication, WrittenLine,
+    MAX_PARTS, MAX_TAX_LINES, MAX_WORD, OpenAccount, OpenBook, Operation, PostEntry, WrittenApplication, WrittenLine,
     WrittenRefundPart,
 };
+use crate::period::Month;
 
 /// Why an operation cannot be proposed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,9 +26,10 @@ const SCALE: u32 = 20;
 pub fn check(operation: &Operation) -> Result<(), Malformed> {
     match operation {
         Operation::CloseAccount(_) | Operation::VoidHold(_) | Operation::VoidPayment(_) => Ok(()),
-        Operation::OpenBook(open) => {
-            check_length(&open.name, MAX_NAME)?;
-            check_length(&open.time_zone, MAX_WORD)
+        Operation::OpenBook(open) => check_book(open),
+        Operation::OpenFiscalBook(open) => {
+            require(open.first_month != Month::JANUARY, "calendar years are opened without a first month")?;
+            check_book(&open.book)
         }
         Operation::RegisterCurrency(register) => {
             require(register.decimals <= MAX_DECIMALS, "a currency has at most 18 decimals")
@@ -61,7 +63,26 @@ pub fn check(operation: &Operation) -> Result<(), Malformed> {
         Operation::PostPaymentFee(fee) => check_details(&fee.details),
         Operation::CreateRefund(refund) => check_refund(refund),
         Operation::SettleRefund(moved) | Operation::FailRefund(moved) => check_details(&moved.details),
+        Operation::SoftClosePeriod(moved) => check_reason(&moved.reason),
+        Operation::ClosePeriod(close) => {
+            let in_order = close.accept.windows(2).all(|pair| pair[0] < pair[1]);
+            require(in_order, "each kind of blocker is accepted once")?;
+            check_reason(&close.reason)
+        }
+        Operation::ReopenPeriod(moved) => {
+            require(!moved.reason.is_empty(), "a period is reopened for a reason")?;
+            check_reason(&moved.reason)
+        }
     }
+}
+
+fn check_book(open: &OpenBook) -> Result<(), Malformed> {
+    check_length(&open.name, MAX_NAME)?;
+    check_length(&open.time_zone, MAX_WORD)
+}
+
+fn check_reason(reason: &str) -> Result<(), Malformed> {
+    require(reason.chars().count() <= MAX_DESCRIPTION, "a reason has at most 500 characters")
 }
 
 fn require(holds: bool, rule: &'static str) -> Result<(), Malformed> {

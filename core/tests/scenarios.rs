@@ -97,6 +97,8 @@ scenarios! {
     manual
     payment
     payment_refused
+    period
+    period_refused
     refund
     refund_fail
     refund_refused

@@ -4,7 +4,9 @@ use axum::extract::State;
 use axum::response::Response;
 use partita_core::account::Book;
 use partita_core::id::BookCode as CoreBookCode;
-use partita_core::operation::{Chart, OpenBook, Operation};
+use partita_core::operation::{Chart, OpenBook, OpenFiscalBook, Operation};
+use partita_core::period::Month;
+use partita_core::state::Read as _;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -39,6 +41,9 @@ pub struct BookForm {
     pub time_zone: Option<TimeZone>,
     /// `empty` if left out.
     pub chart: Option<ChartForm>,
+    /// The month that fiscal years begin with, 1 to 12; 1 if left out.
+    #[schema(minimum = 1, maximum = 12)]
+    pub fiscal_year_start: Option<u8>,
 }
 
 impl BookForm {
@@ -48,13 +53,24 @@ impl BookForm {
             Some(ChartForm::Saas) => Chart::Saas,
             Some(ChartForm::Empty) | None => Chart::Empty,
         };
-        Ok(Operation::OpenBook(OpenBook {
+        let first_month = match self.fiscal_year_start {
+            None => Month::JANUARY,
+            Some(number) => Month::new(number).ok_or_else(|| {
+                Problem::malformed("fiscal_year_start: must be a month, 1 to 12").at("/fiscal_year_start")
+            })?,
+        };
+        let book = OpenBook {
             code: self.id.0,
             name,
             functional_currency: self.functional_currency.0,
             time_zone: self.time_zone.map_or_else(|| "UTC".to_owned(), |zone| zone.0),
             chart,
-        }))
+        };
+        if first_month == Month::JANUARY {
+            Ok(Operation::OpenBook(book))
+        } else {
+            Ok(Operation::OpenFiscalBook(OpenFiscalBook { book, first_month }))
+        }
     }
 }
 
@@ -65,17 +81,20 @@ pub struct BookJson {
     pub name: String,
     pub functional_currency: String,
     pub time_zone: String,
+    /// The month that fiscal years begin with.
+    pub fiscal_year_start: u8,
     pub position: u64,
     pub recorded_at: String,
 }
 
 impl BookJson {
-    pub(crate) fn of(book: &Book, names: &Names, decided: Decided) -> Self {
+    pub(crate) fn of(book: &Book, first_month: Month, names: &Names, decided: Decided) -> Self {
         Self {
             id: book.code.to_string(),
             name: book.name.clone(),
             functional_currency: names.currency_code(book.functional_currency),
             time_zone: book.time_zone.clone(),
+            fiscal_year_start: first_month.number(),
             position: decided.position.0,
             recorded_at: decided.recorded_at(),
         }
@@ -102,7 +121,8 @@ pub async fn list(State(app): State<App>, query: List<Nothing>) -> Result<Respon
         let mut shown = Vec::with_capacity(books.len());
         for book in &books {
             let names = app.names(book.id);
-            shown.push(BookJson::of(book, &names, moments.of(book.decided)));
+            let first_month = app.look(|view| view.calendar(book.id)).first_month;
+            shown.push(BookJson::of(book, first_month, &names, moments.of(book.decided)));
         }
         Ok(ListJson::of(shown, limit, |book: &BookJson| book.id.clone()))
     })
@@ -115,7 +135,8 @@ pub async fn list(State(app): State<App>, query: List<Nothing>) -> Result<Respon
 pub async fn get(State(app): State<App>, path: PathArgs, query: Read<Nothing>) -> Result<Response, Problem> {
     let code = path.book()?;
     app.read_book(query.fresh, code, |app, names| {
-        Ok(BookJson::of(&names.book, names, app.moments().of(names.book.decided)))
+        let first_month = app.look(|view| view.calendar(names.book.id)).first_month;
+        Ok(BookJson::of(&names.book, first_month, names, app.moments().of(names.book.decided)))
     })
     .await
 }

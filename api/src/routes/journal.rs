@@ -86,6 +86,8 @@ fn document_type(snapshot: &Snapshot) -> &'static str {
         Snapshot::Book(_) => "book",
         Snapshot::Currency(_) => "currency",
         Snapshot::Account(_) => "account",
+        Snapshot::Calendar(_) => "calendar",
+        Snapshot::Period(_) => "period",
     }
 }
 

@@ -13,6 +13,7 @@ pub mod journal;
 pub mod keys;
 pub mod parties;
 pub mod payments;
+pub mod periods;
 pub mod postings;
 pub mod refunds;
 pub mod reports;

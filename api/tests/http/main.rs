@@ -5,5 +5,6 @@
 mod connections;
 mod export;
 mod flows;
+mod periods;
 mod refusals;
 mod support;

@@ -109,6 +109,11 @@ impl Ledger {
         self.post_text(path, key, body.to_string()).await
     }
 
+    pub(crate) async fn post_without_key(&self, path: &str, body: &Value) -> Answer {
+        let request = Request::post(path).header("content-type", "application/json");
+        self.send(request.body(Body::from(body.to_string())).unwrap()).await
+    }
+
     /// In the book `acme`, accepted.
     #[track_caller]
     pub(crate) fn made<'a>(&'a self, path: &'a str, key: &'a str, body: Value) -> impl Future<Output = Value> + 'a {

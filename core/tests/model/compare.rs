@@ -10,6 +10,7 @@ use partita_core::state::{ControlKey, ItemKey, MovementKey, Read, SubaccountKey,
 
 use super::decide::Model;
 use super::ledger::{ItemAt, Money, Reserver, Shelf, SubaccountAt};
+use super::periods::known;
 use super::reports;
 
 /// What a comparison found, or how much it compared.
@@ -106,6 +107,10 @@ impl Comparison<'_> {
                 let both = (state.currency(self.book, &currency.code), state.currency_by_id(self.book, currency.id));
                 same(what, &both, &(Some(currency.clone()), Some(currency.clone())))
             }
+            Snapshot::Calendar(calendar) => same(what, &state.calendar(self.book), calendar),
+            Snapshot::Period(period) => {
+                same(what, &state.period(self.book, period.id).map(known), &Some(period.clone()))
+            }
             Snapshot::Account(account) => {
                 let by_code = state.account_by_code(self.book, &account.code);
                 let found = (state.account(self.book, account.id), by_code);
@@ -127,6 +132,8 @@ impl Comparison<'_> {
             }
             Snapshot::Refund(refund) => Snapshot::Refund(shelf.refunds[&refund.id].clone()),
             Snapshot::Account(account) => Snapshot::Account(shelf.account(account.id).clone()),
+            Snapshot::Calendar(_) => Snapshot::Calendar(shelf.calendar),
+            Snapshot::Period(period) => Snapshot::Period(shelf.periods[&period.id].clone()),
             Snapshot::Book(_) | Snapshot::Currency(_) => snapshot.clone(),
         }
     }
@@ -146,7 +153,9 @@ impl Comparison<'_> {
                 | Snapshot::Refund(_)
                 | Snapshot::Book(_)
                 | Snapshot::Currency(_)
-                | Snapshot::Account(_) => continue,
+                | Snapshot::Account(_)
+                | Snapshot::Calendar(_)
+                | Snapshot::Period(_) => continue,
             };
             if let Some(reserved) = self.shelf.reserved.get(&reserver) {
                 ends.extend([(reserved.debit.clone(), currency), (reserved.credit.clone(), currency)]);
@@ -214,10 +223,10 @@ impl Comparison<'_> {
         let refunds = shelf.refunds.values().cloned().map(Snapshot::Refund);
         let accounts = shelf.accounts.iter().cloned().map(Snapshot::Account);
         let currencies = shelf.currencies.iter().cloned().map(Snapshot::Currency);
-        let book = std::iter::once(Snapshot::Book(shelf.book.clone()));
-        for snapshot in
-            holds.chain(charges).chain(payments).chain(refunds).chain(accounts).chain(currencies).chain(book)
-        {
+        let periods = shelf.periods.values().cloned().map(Snapshot::Period);
+        let book = [Snapshot::Book(shelf.book.clone()), Snapshot::Calendar(shelf.calendar)];
+        let documents = holds.chain(charges).chain(payments).chain(refunds);
+        for snapshot in documents.chain(accounts).chain(currencies).chain(periods).chain(book) {
             count += self.document(&snapshot)?;
         }
         Ok(count)
@@ -236,7 +245,9 @@ pub(crate) fn touched(model: &Model, state: &dyn Read, decision: &Decision) -> C
             | Snapshot::Payment { .. }
             | Snapshot::Refund(_)
             | Snapshot::Currency(_)
-            | Snapshot::Account(_) => None,
+            | Snapshot::Account(_)
+            | Snapshot::Calendar(_)
+            | Snapshot::Period(_) => None,
         }),
         Outcome::Refused(_) => None,
     };

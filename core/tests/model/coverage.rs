@@ -6,6 +6,7 @@ use std::fmt::Write;
 use partita_core::decision::{Decision, Effects, Outcome};
 use partita_core::document::{Snapshot, TaxLine};
 use partita_core::operation::OperationKind;
+use partita_core::period::PeriodState;
 
 use super::decide::{Predicted, Prediction};
 
@@ -105,7 +106,10 @@ fn assert_guards(snapshot: &Snapshot) {
             let parts: i128 = refund.parts.iter().map(|part| part.amount.minor()).sum();
             assert_eq!(parts + refund.unapplied, refund.amount.minor(), "{refund:?}");
         }
-        Snapshot::Book(_) | Snapshot::Currency(_) | Snapshot::Account(_) => {}
+        Snapshot::Period(period) => {
+            assert_eq!(period.seal.is_some(), period.state == PeriodState::Closed, "{period:?}");
+        }
+        Snapshot::Book(_) | Snapshot::Currency(_) | Snapshot::Account(_) | Snapshot::Calendar(_) => {}
     }
 }
 
@@ -145,7 +149,19 @@ fn special(effects: &Effects) -> Vec<&'static str> {
                     found.push("several_applications");
                 }
             }
-            Snapshot::Hold(_) | Snapshot::Book(_) | Snapshot::Currency(_) | Snapshot::Account(_) => {}
+            Snapshot::Period(period) => {
+                if !period.accepted.is_empty() {
+                    found.push("accepts_blockers");
+                }
+                if period.state == PeriodState::Closed && period.reopened > 0 {
+                    found.push("again");
+                }
+            }
+            Snapshot::Hold(_)
+            | Snapshot::Book(_)
+            | Snapshot::Currency(_)
+            | Snapshot::Account(_)
+            | Snapshot::Calendar(_) => {}
         }
     }
     if effects.entries.len() > 1 {
@@ -192,5 +208,23 @@ const EXPECTED: &[(&str, &str)] = &[
     ("CreateRefund", "accepted replayed key_reused already_exists unknown_document over_refund \
         too_many_decimals several_parts foreign deferred credited_in_full tax_above_part"),
     ("SettleRefund", "accepted replayed key_reused unknown_document payment_not_open"),
-    ("FailRefund", "accepted replayed key_reused unknown_document payment_not_open"),
+    ("FailRefund", "accepted replayed key_reused unknown_document payment_not_open period_closed"),
+    ("SoftClosePeriod", "accepted replayed key_reused period_out_of_order period_state"),
+    ("ClosePeriod", "accepted replayed key_reused period_out_of_order period_state period_not_ready accepts_blockers again"),
+    ("ReopenPeriod", "accepted replayed key_reused period_out_of_order period_state"),
+    ("PostEntry", "period_closed"),
+    ("PostEntries", "period_closed"),
+    ("Transfer", "period_closed"),
+    ("Transfers", "period_closed"),
+    ("ReverseEntry", "period_closed"),
+    ("CaptureHold", "period_closed"),
+    ("CreateCharge", "period_closed"),
+    ("VoidCharge", "period_closed"),
+    ("CreatePayment", "period_closed"),
+    ("CapturePayment", "period_closed"),
+    ("ApplyPayment", "period_closed"),
+    ("UnapplyPayment", "period_closed"),
+    ("PostPaymentFee", "period_closed"),
+    ("CreateRefund", "period_closed"),
+    ("SettleRefund", "period_closed"),
 ];

@@ -10,11 +10,12 @@ use partita_core::document::{Charge, Hold, HoldState, MAX_DOCUMENT_ENTRIES, Paym
 use partita_core::entry::{DocumentRef, Entry, Metadata, Rule, Side};
 use partita_core::id::{BookId, CurrencyId, EntryNumber, Key, Position};
 use partita_core::operation::{Details, Operation, OperationKind};
+use partita_core::period::{Calendar, Period};
 use partita_core::rejection::{Field, Reason, Rejection};
 use partita_core::time::{Date, Timestamp};
 
 use super::ledger::{Posted, Reserved, Reserver, Row, Shelf, on};
-use super::{charges, holds, manual, payments, refunds};
+use super::{charges, holds, manual, payments, periods, refunds};
 
 /// The greatest sum of debits, or of credits, that the ledger can hold.
 const GREATEST_SUM: i128 = i128::MAX / 4;
@@ -50,6 +51,8 @@ pub(crate) struct Draft {
 pub(crate) enum Thing {
     Currency(Currency),
     Account(Account),
+    Calendar(Calendar),
+    Period(Period),
     Hold(Hold),
     Charge(Charge),
     Payment(Payment),
@@ -70,6 +73,8 @@ pub(crate) struct Wish {
 pub(crate) struct Moment {
     pub(crate) position: Position,
     pub(crate) today: Date,
+    /// Before the command and what expired with it.
+    pub(crate) journal: Position,
 }
 
 impl Moment {
@@ -104,6 +109,7 @@ impl Model {
             let answer = if same { Predicted::Replayed(*position) } else { Predicted::KeyReused(*position) };
             return Prediction { expired: vec![], answer };
         }
+        let journal = self.position;
         let mut expired = vec![];
         let now = loop {
             let now = Timestamp(command.stamp.0.max(self.time.0 + 1));
@@ -111,7 +117,7 @@ impl Model {
             expired.push(self.expire(book, &reserver, now));
         };
         let position = Position(self.position.0 + 1);
-        let outcome = match self.run(command, position) {
+        let outcome = match self.run(command, position, journal) {
             Ok(effects) => Outcome::Accepted(effects),
             Err(rejection) => Outcome::Refused(rejection),
         };
@@ -177,11 +183,14 @@ impl Model {
         decision
     }
 
-    fn run(&mut self, command: &Command, position: Position) -> Result<Effects, Rejection> {
+    fn run(&mut self, command: &Command, position: Position, journal: Position) -> Result<Effects, Rejection> {
         if let Operation::OpenBook(operation) = &command.operation {
-            return manual::open_book(self, operation, position);
+            return manual::open_book(self, operation, None, position);
         }
-        let moment = Moment { position, today: command.today };
+        if let Operation::OpenFiscalBook(operation) = &command.operation {
+            return manual::open_book(self, &operation.book, Some(operation.first_month), position);
+        }
+        let moment = Moment { position, today: command.today, journal };
         let shelf = self.shelf_mut(command.book);
         if let Operation::PostEntries(entries) = &command.operation {
             return shelf.all_or_none(&moment, entries, manual::post_entry);
@@ -190,6 +199,8 @@ impl Model {
             return shelf.all_or_none(&moment, transfers, manual::transfer);
         }
         let wish = wish(shelf, &moment, &command.operation)?;
+        wish.drafts.iter().try_for_each(|draft| sums_fit(shelf, draft))?;
+        wish.drafts.iter().try_for_each(|draft| shelf.check_date(draft))?;
         let mut effects = Effects::default();
         shelf.fulfil(&wish, position, &mut effects)?;
         Ok(effects)
@@ -198,7 +209,7 @@ impl Model {
 
 fn wish(shelf: &Shelf, moment: &Moment, operation: &Operation) -> Result<Wish, Rejection> {
     match operation {
-        Operation::OpenBook(_) | Operation::PostEntries(_) | Operation::Transfers(_) => {
+        Operation::OpenBook(_) | Operation::OpenFiscalBook(_) | Operation::PostEntries(_) | Operation::Transfers(_) => {
             unreachable!("decided elsewhere")
         }
         Operation::RegisterCurrency(operation) => manual::register_currency(shelf, moment, operation),
@@ -221,6 +232,9 @@ fn wish(shelf: &Shelf, moment: &Moment, operation: &Operation) -> Result<Wish, R
         Operation::CreateRefund(operation) => refunds::create(shelf, moment, operation),
         Operation::SettleRefund(operation) => refunds::settle(shelf, moment, operation),
         Operation::FailRefund(operation) => refunds::fail(shelf, moment, operation),
+        Operation::SoftClosePeriod(operation) => periods::soft_close(shelf, moment, operation),
+        Operation::ClosePeriod(operation) => periods::close(shelf, moment, operation),
+        Operation::ReopenPeriod(operation) => periods::reopen(shelf, moment, operation),
     }
 }
 
@@ -252,6 +266,12 @@ impl Shelf {
                 Ok(wish)
             });
             wishes.push(wish.map_err(|rejection| Rejection { index: Some(index), ..rejection })?);
+        }
+        for (index, wish) in (0..).zip(&wishes) {
+            wish.drafts
+                .iter()
+                .try_for_each(|draft| self.check_date(draft))
+                .map_err(|rejection| Rejection { index: Some(index), ..rejection })?;
         }
         for (index, wish) in (0..).zip(wishes) {
             if let Err(mut rejection) = self.fulfil(&wish, moment.position, &mut effects) {
@@ -302,6 +322,8 @@ impl Shelf {
                 self.accounts.push(account);
                 self.accounts.sort_by_key(|kept| kept.id);
             }
+            Thing::Calendar(calendar) => self.calendar = calendar,
+            Thing::Period(period) => drop(self.periods.insert(period.id, period)),
             Thing::Hold(hold) => drop(self.holds.insert(hold.id.clone(), hold)),
             Thing::Charge(charge) => drop(self.charges.insert(charge.id.clone(), charge)),
             Thing::Payment(payment) => drop(self.payments.insert(payment.id.clone(), payment)),
@@ -313,6 +335,8 @@ impl Shelf {
         match thing.clone() {
             Thing::Currency(currency) => Snapshot::Currency(currency),
             Thing::Account(account) => Snapshot::Account(account),
+            Thing::Calendar(calendar) => Snapshot::Calendar(calendar),
+            Thing::Period(period) => Snapshot::Period(period),
             Thing::Hold(hold) => Snapshot::Hold(hold),
             Thing::Charge(charge) => {
                 let open = self.item_balance(charge.receivable, &charge.customer, &charge.id, charge.currency);

@@ -9,8 +9,9 @@ use partita_core::id::{
 };
 use partita_core::money::WrittenAmount;
 use partita_core::operation::{
-    AccountRef, Chart, Currencies, Details, OpenAccount, OpenBook, Operation, RegisterCurrency,
+    AccountRef, Chart, Currencies, Details, OpenAccount, OpenBook, OpenFiscalBook, Operation, RegisterCurrency,
 };
+use partita_core::period::Month;
 use partita_core::time::{Date, Timestamp};
 
 use super::decide::Model;
@@ -60,7 +61,7 @@ impl Generator {
     pub(crate) fn command(&mut self, model: &Model) -> Command {
         self.tick();
         let stamp = Timestamp(self.clock - if self.random.chance(10) { 3 * SECOND } else { 0 });
-        let today = Date::from_days(i32::try_from(self.clock / SECOND / DAY).unwrap()).unwrap();
+        let today = self.today();
         if !self.past.is_empty() && self.random.chance(6) {
             return self.again(stamp, today);
         }
@@ -77,6 +78,10 @@ impl Generator {
         let command = Command { book, key: self.key(), fingerprint, stamp, today, actor, operation };
         self.past.push(command.clone());
         command
+    }
+
+    pub(crate) fn today(&self) -> Date {
+        Date::from_days(i32::try_from(self.clock / SECOND / DAY).unwrap()).unwrap()
     }
 
     fn tick(&mut self) {
@@ -140,13 +145,18 @@ impl Generator {
             Some(_) | None if self.random.chance(50) => ("acme", "EUR", Chart::Empty),
             Some(_) | None => ("other", "XXQ", Chart::Empty),
         };
-        Operation::OpenBook(OpenBook {
+        let book = OpenBook {
             code: BookCode::new(code).unwrap(),
             name: format!("{code} Inc"),
             functional_currency: CurrencyCode::new(currency).unwrap(),
             time_zone: "UTC".to_owned(),
             chart,
-        })
+        };
+        if code == "kabushiki" || self.random.chance(10) {
+            let first_month = Month::new(4).unwrap();
+            return Operation::OpenFiscalBook(OpenFiscalBook { book, first_month });
+        }
+        Operation::OpenBook(book)
     }
 
     /// An id for a new document; now and then one that is taken, by a document of this or another kind.

@@ -9,10 +9,12 @@ use partita_core::entry::Side;
 use partita_core::id::{CurrencyCode, DocumentId, EntryNumber};
 use partita_core::money::WrittenAmount;
 use partita_core::operation::{
-    AccountRef, ApplyPayment, CaptureHold, CapturePayment, CreateCharge, CreatePayment, CreateRefund, ManualKind,
-    MoveRefund, Operation, PlaceHold, PostEntry, PostPaymentFee, ReverseEntry, Transfer, VoidCharge, VoidHold,
-    VoidPayment, WrittenApplication, WrittenChargeLine, WrittenLine, WrittenRefundPart, WrittenSource, WrittenTax,
+    AccountRef, ApplyPayment, CaptureHold, CapturePayment, ClosePeriod, CreateCharge, CreatePayment, CreateRefund,
+    ManualKind, MovePeriod, MoveRefund, Operation, PlaceHold, PostEntry, PostPaymentFee, ReverseEntry, Transfer,
+    VoidCharge, VoidHold, VoidPayment, WrittenApplication, WrittenChargeLine, WrittenLine, WrittenRefundPart,
+    WrittenSource, WrittenTax,
 };
+use partita_core::period::PeriodId;
 use partita_core::time::Date;
 use rust_decimal::Decimal;
 
@@ -20,12 +22,16 @@ use super::arith::minor_units;
 use super::generate::{Generator, written};
 use super::ledger::{Shelf, on};
 use super::payments::{open_amount, unapplied};
+use super::periods::accepted;
 
 impl Generator {
     pub(crate) fn operation(&mut self, shelf: &Shelf) -> Operation {
         // A book without a chart opens accounts first.
         if shelf.accounts.len() < 18 && self.random.chance(40) {
             return self.open_account(shelf);
+        }
+        if self.random.chance(2) {
+            return self.period_operation(shelf);
         }
         match self.random.below(1_000) {
             0..6 => self.register_currency(),
@@ -59,6 +65,35 @@ impl Generator {
         }
     }
 
+    /// Months before the current one are closed in turn, and reopened once all of them are.
+    fn period_operation(&mut self, shelf: &Shelf) -> Operation {
+        let current = PeriodId::of(self.today());
+        let odd = self.random.chance(15).then(|| {
+            let months = u32::try_from(self.random.below(5)).unwrap();
+            PeriodId::from_months(current.months() - 3 + months).unwrap()
+        });
+        let reason = if self.random.chance(50) { String::new() } else { "month-end".to_owned() };
+        let calendar = &shelf.calendar;
+        let to_soft_close = shelf.first_open().filter(|period| *period < current);
+        let to_close = calendar.closed_through.and_then(PeriodId::next).filter(|period| *period < current);
+        match self.random.below(10) {
+            0..4 => {
+                let period = odd.or(to_soft_close).unwrap_or(current.previous().unwrap());
+                Operation::SoftClosePeriod(MovePeriod { period, reason })
+            }
+            4..8 => {
+                let period = odd.or(to_close).unwrap_or(current.previous().unwrap());
+                let bits = if self.random.chance(70) { 3 } else { self.random.below(4) };
+                Operation::ClosePeriod(ClosePeriod { period, accept: accepted(bits), reason })
+            }
+            _ => {
+                let last = if self.random.chance(50) { calendar.closed_through } else { calendar.soft_closed_through };
+                let period = odd.or(last).unwrap_or(current);
+                Operation::ReopenPeriod(MovePeriod { period, reason: "a late invoice".to_owned() })
+            }
+        }
+    }
+
     fn several<T>(&mut self, make: impl Fn(&mut Self) -> T) -> Vec<T> {
         let count = 1 + self.random.below(5);
         (0..count).map(|_| make(self)).collect()
@@ -82,7 +117,7 @@ impl Generator {
             ManualKind::Adjusting,
         ]);
         let mut lines = vec![];
-        if self.random.rarely(100) {
+        if self.random.rarely(200) {
             self.huge_lines(shelf, &mut lines);
         }
         let groups = if self.random.chance(15) { 2 } else { 1 };

@@ -12,6 +12,7 @@ use partita_core::entry::{After, Entry, Line, Side};
 use partita_core::id::{
     AccountCode, AccountId, CurrencyCode, CurrencyId, DocumentId, EntryNumber, Item, Party, Position,
 };
+use partita_core::period::{Calendar, Period, PeriodId};
 use partita_core::time::Date;
 
 /// All debits and all credits.
@@ -77,6 +78,8 @@ pub(crate) struct Shelf {
     pub(crate) movements: BTreeMap<(AccountId, CurrencyId, Date), Money>,
     pub(crate) totals: BTreeMap<CurrencyId, Money>,
     pub(crate) reserved: BTreeMap<Reserver, Reserved>,
+    pub(crate) calendar: Calendar,
+    pub(crate) periods: BTreeMap<PeriodId, Period>,
     pub(crate) holds: BTreeMap<DocumentId, Hold>,
     pub(crate) charges: BTreeMap<DocumentId, Charge>,
     pub(crate) payments: BTreeMap<DocumentId, Payment>,
@@ -104,6 +107,8 @@ impl Shelf {
             movements: BTreeMap::new(),
             totals: BTreeMap::new(),
             reserved: BTreeMap::new(),
+            calendar: Calendar::default(),
+            periods: BTreeMap::new(),
             holds: BTreeMap::new(),
             charges: BTreeMap::new(),
             payments: BTreeMap::new(),

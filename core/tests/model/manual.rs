@@ -11,6 +11,7 @@ use partita_core::operation::{
     AccountRef, Chart, Currencies, ManualKind, OpenAccount, OpenBook, PostEntry, RegisterCurrency, ReverseEntry,
     Transfer,
 };
+use partita_core::period::{Calendar, Month};
 use partita_core::rejection::{Existing, Field, Reason, Rejection};
 
 use super::arith::minor_units;
@@ -18,7 +19,12 @@ use super::chart;
 use super::decide::{Draft, Model, Moment, Thing, Wish, refuse};
 use super::ledger::{Row, Shelf, Step};
 
-pub(crate) fn open_book(model: &mut Model, operation: &OpenBook, position: Position) -> Result<Effects, Rejection> {
+pub(crate) fn open_book(
+    model: &mut Model,
+    operation: &OpenBook,
+    first_month: Option<Month>,
+    position: Position,
+) -> Result<Effects, Rejection> {
     if let Some(shelf) = model.shelves.iter().find(|shelf| shelf.book.code == operation.code) {
         let what = Existing::Book(operation.code.clone());
         return refuse(Reason::AlreadyExists { what, decided_at: shelf.book.decided }, Field::Id);
@@ -42,8 +48,13 @@ pub(crate) fn open_book(model: &mut Model, operation: &OpenBook, position: Posit
         Chart::Empty => vec![],
     };
     let mut snapshots = vec![Snapshot::Book(book.clone())];
-    snapshots.extend(accounts.iter().cloned().map(Snapshot::Account));
-    model.shelves.push(Shelf::new(book, accounts));
+    let mut shelf = Shelf::new(book, accounts.clone());
+    if let Some(first_month) = first_month {
+        shelf.calendar = Calendar { first_month, decided: position, ..Calendar::default() };
+        snapshots.push(Snapshot::Calendar(shelf.calendar));
+    }
+    snapshots.extend(accounts.into_iter().map(Snapshot::Account));
+    model.shelves.push(shelf);
     Ok(Effects { entries: vec![], snapshots })
 }
 

@@ -16,6 +16,7 @@ mod holds;
 pub(crate) mod ledger;
 mod manual;
 mod payments;
+pub(crate) mod periods;
 pub(crate) mod random;
 mod refunds;
 mod reports;

@@ -44,6 +44,8 @@ impl Ledger {
             }
             Line::TrialBalance => print::trial_balance(self),
             Line::Balance(place) => print::balance(self, &place),
+            Line::Blockers(period) => print::blockers(self, period),
+            Line::Seal(period) => print::seal(self, period),
             Line::Show(document) => print::document(self, &document),
             Line::Operation { key, operation } => self.execute(key, *operation),
         }
@@ -73,7 +75,7 @@ impl Ledger {
 
     /// Decides an operation and journals it.
     pub(crate) fn decide(&mut self, key: Key, operation: Operation) -> Answer {
-        let is_book = matches!(operation, Operation::OpenBook(_));
+        let is_book = matches!(operation, Operation::OpenBook(_) | Operation::OpenFiscalBook(_));
         let hash = blake3::hash(format!("{operation:?}").as_bytes());
         let command = Command {
             book: if is_book { BookId::CLUSTER } else { self.book },
@@ -107,6 +109,7 @@ impl Ledger {
         after.head = Head { ..before.head };
         after.keys.retain(|(_, other), _| other != key);
         after.journal.pop();
+        after.journal_hash = before.journal_hash;
         let keys = before.keys.iter().filter(|((_, other), _)| other != key);
         let before = Memory { keys: keys.map(|(key, record)| (key.clone(), *record)).collect(), ..before.clone() };
         assert_eq!(after, before, "a refusal changes nothing");

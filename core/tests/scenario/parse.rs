@@ -3,9 +3,11 @@
 //! ```text
 //! clock SECONDS                 the next stamps are after this many seconds
 //! today DATE
-//! book CODE CURRENCY saas|empty
+//! book CODE CURRENCY saas|empty [year=MONTH]
+//! soft-close PERIOD        close-period PERIOD [accept=must_zero,unapplied_cash]        reopen PERIOD WORDS …
+//! blockers PERIOD               what stands in the way of its close        seal PERIOD    the text that it sealed
 //! currency CODE DECIMALS
-//! account CODE CLASS [contra] [party=KIND] [items=optional|required] [currencies=USD,EUR] [forbid] [role=ROLE]
+//! account CODE CLASS [contra] [must-zero] [party=KIND] [items=optional|required] [currencies=USD,EUR] [forbid] [role=ROLE]
 //! close CODE
 //! entry [kind=opening|adjusting] dr PLACE AMOUNT CURRENCY cr PLACE AMOUNT CURRENCY …
 //! transfer DEBIT CREDIT AMOUNT CURRENCY
@@ -30,11 +32,12 @@ use partita_core::id::{
 };
 use partita_core::money::WrittenAmount;
 use partita_core::operation::{
-    AccountRef, ApplyPayment, CaptureHold, CapturePayment, Chart, CreateCharge, CreatePayment, CreateRefund,
-    Currencies, Details, ManualKind, MoveRefund, OpenAccount, OpenBook, Operation, PlaceHold, PostEntry,
-    PostPaymentFee, RegisterCurrency, ReverseEntry, Transfer, VoidCharge, VoidHold, VoidPayment, WrittenApplication,
-    WrittenChargeLine, WrittenLine, WrittenRefundPart, WrittenSource, WrittenTax,
+    AccountRef, ApplyPayment, CaptureHold, CapturePayment, Chart, ClosePeriod, CreateCharge, CreatePayment,
+    CreateRefund, Currencies, Details, ManualKind, MovePeriod, MoveRefund, OpenAccount, OpenBook, OpenFiscalBook,
+    Operation, PlaceHold, PostEntry, PostPaymentFee, RegisterCurrency, ReverseEntry, Transfer, VoidCharge, VoidHold,
+    VoidPayment, WrittenApplication, WrittenChargeLine, WrittenLine, WrittenRefundPart, WrittenSource, WrittenTax,
 };
+use partita_core::period::{BlockerKind, Month, PeriodId};
 use partita_core::time::{Date, Timestamp};
 use rust_decimal::Decimal;
 
@@ -46,6 +49,8 @@ pub(crate) enum Line {
     TrialBalance,
     Balance((AccountRef, CurrencyCode)),
     Show(DocumentRef),
+    Blockers(PeriodId),
+    Seal(PeriodId),
     Operation { key: Option<Key>, operation: Box<Operation> },
 }
 
@@ -84,6 +89,10 @@ impl<'a> Words<'a> {
         Some(self.options.remove(index).1)
     }
 
+    fn all(&mut self) -> Vec<&'a str> {
+        std::mem::take(&mut self.rest)
+    }
+
     fn end(&self) {
         assert!(self.rest.is_empty() && self.options.is_empty(), "not understood: {self:?}");
     }
@@ -97,6 +106,8 @@ pub(crate) fn line(words: &mut Words<'_>, clock: Timestamp) -> Line {
         "today" => Line::Today(Date::parse(words.next()).unwrap()),
         "trial-balance" => Line::TrialBalance,
         "balance" => Line::Balance((place(words.next()), currency(words.next()))),
+        "blockers" => Line::Blockers(period(words.next())),
+        "seal" => Line::Seal(period(words.next())),
         "show" => Line::Show(match (words.next(), id(words.next())) {
             ("charge", id) => DocumentRef::Charge(id),
             ("payment", id) => DocumentRef::Payment(id),
@@ -148,19 +159,31 @@ fn operation(name: &str, words: &mut Words<'_>) -> Operation {
         "refund" => Operation::CreateRefund(refund(words, details)),
         "settle" => Operation::SettleRefund(MoveRefund { id: id(words.next()), details }),
         "fail" => Operation::FailRefund(MoveRefund { id: id(words.next()), details }),
+        "soft-close" => Operation::SoftClosePeriod(MovePeriod { period: period(words.next()), reason: String::new() }),
+        "close-period" => Operation::ClosePeriod(close(words)),
+        "reopen" => Operation::ReopenPeriod(MovePeriod { period: period(words.next()), reason: words.all().join(" ") }),
         other => panic!("there is no command {other}"),
     }
 }
 
 fn chart_operation(name: &str, words: &mut Words<'_>) -> Operation {
     match name {
-        "book" => Operation::OpenBook(OpenBook {
-            code: BookCode::new(words.next()).unwrap(),
-            name: "A book".to_owned(),
-            functional_currency: currency(words.next()),
-            time_zone: "UTC".to_owned(),
-            chart: if words.next() == "saas" { Chart::Saas } else { Chart::Empty },
-        }),
+        "book" => {
+            let book = OpenBook {
+                code: BookCode::new(words.next()).unwrap(),
+                name: "A book".to_owned(),
+                functional_currency: currency(words.next()),
+                time_zone: "UTC".to_owned(),
+                chart: if words.next() == "saas" { Chart::Saas } else { Chart::Empty },
+            };
+            match words.option("year") {
+                None => Operation::OpenBook(book),
+                Some(month) => {
+                    let first_month = Month::new(month.parse().unwrap()).unwrap();
+                    Operation::OpenFiscalBook(OpenFiscalBook { book, first_month })
+                }
+            }
+        }
         "currency" => Operation::RegisterCurrency(RegisterCurrency {
             code: currency(words.next()),
             decimals: words.next().parse().unwrap(),
@@ -199,7 +222,7 @@ fn account(words: &mut Words<'_>) -> OpenAccount {
             Some(codes) => Currencies::Only(codes.split(',').map(currency).collect()),
         },
         overdraft: if words.flag("forbid") { Overdraft::Forbid } else { Overdraft::Allow },
-        must_zero: false,
+        must_zero: words.flag("must-zero"),
         role: words.option("role").map(|role| Role::new(role).unwrap()),
     }
 }
@@ -313,6 +336,14 @@ fn refund(words: &mut Words<'_>, details: Details) -> CreateRefund {
     }
 }
 
+fn close(words: &mut Words<'_>) -> ClosePeriod {
+    let kind = |name: &str| *BlockerKind::ALL.iter().find(|kind| kind.name() == name).unwrap();
+    let mut accept: Vec<BlockerKind> =
+        words.option("accept").into_iter().flat_map(|kinds| kinds.split(',')).map(kind).collect();
+    accept.sort();
+    ClosePeriod { period: period(words.next()), accept, reason: String::new() }
+}
+
 fn applications(text: &str) -> Vec<WrittenApplication> {
     let application = |text: &str| {
         let (charge, value) = text.split_once(':').unwrap();
@@ -328,6 +359,10 @@ fn place(text: &str) -> AccountRef {
         party: parts.next().map(party),
         item: parts.next().map(|item| Item::new(item).unwrap()),
     }
+}
+
+fn period(text: &str) -> PeriodId {
+    PeriodId::parse(text).unwrap()
 }
 
 fn seconds(text: &str) -> Timestamp {

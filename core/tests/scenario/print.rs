@@ -8,8 +8,11 @@ use partita_core::entry::{DocumentRef, Entry, Line, Side};
 use partita_core::id::{BookId, CurrencyId, EntryNumber};
 use partita_core::money::Formatted;
 use partita_core::operation::AccountRef;
+use partita_core::operations::period_close;
+use partita_core::period::{Blocker, Period, PeriodId};
 use partita_core::rejection::{Reason, Rejection};
 use partita_core::resolve::known_currency;
+use partita_core::seal;
 use partita_core::state::{ItemKey, Read, SubaccountKey, Sums};
 
 use super::Ledger;
@@ -59,10 +62,40 @@ fn refusal(rejection: &Rejection) -> String {
         let available = Formatted { minor: *available, decimals: *decimals };
         write!(text, ", available {available}").unwrap();
     }
+    if let Reason::PeriodNotReady { blockers } = reason {
+        blockers.iter().for_each(|found| write!(text, "\n  {}", blocker(found)).unwrap());
+    }
     if let Reason::AlreadyExists { decided_at, .. } = reason {
         write!(text, ", since #{decided_at}").unwrap();
     }
     text
+}
+
+fn blocker(blocker: &Blocker) -> String {
+    match blocker {
+        Blocker::MustZero { account, currency, balance, decimals }
+        | Blocker::UnappliedCash { account, currency, balance, decimals } => {
+            let balance = Formatted { minor: *balance, decimals: *decimals };
+            format!("{} {account} {balance} {currency}", blocker.kind().name())
+        }
+    }
+}
+
+/// What a close of the period would be refused for, whatever it accepts.
+pub(super) fn blockers(ledger: &Ledger, period: PeriodId) -> String {
+    let balances = seal::trial_balance(&ledger.memory, ledger.book, period.last_day());
+    let found = period_close::blockers(&ledger.memory, ledger.book, &balances);
+    found.iter().map(|found| format!("{}\n", blocker(found))).collect()
+}
+
+/// The text that the period's seal is the hash of, as it can be made again.
+pub(super) fn seal(ledger: &Ledger, period: PeriodId) -> String {
+    let memory = &ledger.memory;
+    let seal = memory.period(ledger.book, period).unwrap().seal.unwrap();
+    let again = seal::trial_balance(memory, ledger.book, seal.as_of);
+    let text = seal::text(memory, &memory.book(ledger.book).unwrap(), seal.as_of, &again);
+    let moved = if seal::hash(&text) == seal.hash { "" } else { "something moved\n" };
+    format!("{text}{moved}")
 }
 
 impl Printer<'_> {
@@ -108,7 +141,32 @@ impl Printer<'_> {
                 say!(self, "account {}{}", account.code, if account.closed { " closed" } else { "" });
             }
             Snapshot::Account(_) => {}
+            Snapshot::Calendar(calendar) => {
+                let shown = |period: Option<PeriodId>| period.map_or("-".to_owned(), |period| period.to_string());
+                let (soft, closed) = (shown(calendar.soft_closed_through), shown(calendar.closed_through));
+                let first = calendar.first_month.number();
+                say!(self, "calendar from month {first}, soft-closed through {soft}, closed through {closed}");
+            }
+            Snapshot::Period(period) => self.period(period),
         }
+    }
+
+    fn period(&mut self, period: &Period) {
+        let mut text = format!("period {} {}", period.id, period.state);
+        if period.reopened > 0 {
+            write!(text, ", reopened {}", period.reopened).unwrap();
+        }
+        if !period.reason.is_empty() {
+            write!(text, " ({})", period.reason).unwrap();
+        }
+        for kind in &period.accepted {
+            write!(text, ", accepted {}", kind.name()).unwrap();
+        }
+        if let Some(seal) = &period.seal {
+            let (rows, entry, position) = (seal.balances.len(), seal.last_entry, seal.journal.position);
+            write!(text, ", sealed {} rows after entry {entry} at #{position}: {}", rows, seal.hash).unwrap();
+        }
+        say!(self, "{text}");
     }
 
     fn hold(&mut self, hold: &Hold) {

@@ -16,11 +16,12 @@ use partita_core::entry::Entry;
 use partita_core::id::{
     AccountCode, AccountId, BookCode, BookId, CurrencyCode, CurrencyId, DocumentId, EntryNumber, Key, Position, Role,
 };
+use partita_core::period::{Calendar, Digest, JournalHead, Period, PeriodId};
 use partita_core::state::{
     BookTotals, ControlKey, EntryRecord, Expiry, Head, ItemKey, KeyRecord, Movement, MovementKey, Read, Subaccount,
     SubaccountKey, Sums, Write,
 };
-use partita_core::time::Timestamp;
+use partita_core::time::{Date, Timestamp};
 
 /// Every table of [`Read`], by its key, and the journal.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -36,12 +37,16 @@ pub(crate) struct Memory {
     pub(crate) items: BTreeMap<ItemKey, Sums>,
     pub(crate) movements: BTreeMap<MovementKey, Movement>,
     pub(crate) entry_records: BTreeMap<(BookId, EntryNumber), EntryRecord>,
+    pub(crate) calendars: BTreeMap<BookId, Calendar>,
+    pub(crate) periods: BTreeMap<(BookId, PeriodId), Period>,
     pub(crate) holds: BTreeMap<(BookId, DocumentId), Hold>,
     pub(crate) charges: BTreeMap<(BookId, DocumentId), Charge>,
     pub(crate) payments: BTreeMap<(BookId, DocumentId), Payment>,
     pub(crate) refunds: BTreeMap<(BookId, DocumentId), Refund>,
     pub(crate) expiries: BTreeSet<Expiry>,
     pub(crate) journal: Vec<Decision>,
+    /// BLAKE3 over the one before and the newest decision.
+    pub(crate) journal_hash: [u8; 32],
 }
 
 impl Memory {
@@ -49,6 +54,9 @@ impl Memory {
     pub(crate) fn record(&mut self, decision: Decision) {
         let next = u64::try_from(self.journal.len()).unwrap() + 1;
         assert_eq!(decision.position, Position(next), "positions are gapless");
+        let mut hasher = blake3::Hasher::new_keyed(&self.journal_hash);
+        hasher.update(format!("{decision:?}").as_bytes());
+        self.journal_hash = *hasher.finalize().as_bytes();
         self.journal.push(decision);
     }
 
@@ -128,6 +136,31 @@ impl Read for Memory {
         self.movements.get(key).copied().unwrap_or_default()
     }
 
+    fn posted_until(&self, control: &ControlKey, date: Date) -> Movement {
+        let posted = self.movements.iter().filter(|(key, _)| key.control == *control && key.date <= date);
+        posted.fold(Movement::default(), |sum, (_, movement)| Movement {
+            debits: sum.debits + movement.debits,
+            credits: sum.credits + movement.credits,
+        })
+    }
+
+    fn first_posted(&self, control: &ControlKey) -> Option<Date> {
+        self.movements.keys().filter(|key| key.control == *control).map(|key| key.date).min()
+    }
+
+    fn calendar(&self, book: BookId) -> Calendar {
+        self.calendars.get(&book).copied().unwrap_or_default()
+    }
+
+    fn period(&self, book: BookId, id: PeriodId) -> Option<Period> {
+        self.periods.get(&(book, id)).cloned()
+    }
+
+    fn journal_head(&self) -> JournalHead {
+        let position = Position(u64::try_from(self.journal.len()).unwrap());
+        JournalHead { position, hash: Digest(self.journal_hash) }
+    }
+
     fn entry_record(&self, book: BookId, number: EntryNumber) -> Option<EntryRecord> {
         self.entry_records.get(&(book, number)).copied()
     }
@@ -201,6 +234,14 @@ impl Write for Memory {
 
     fn put_movement(&mut self, key: MovementKey, movement: Movement) {
         self.movements.insert(key, movement);
+    }
+
+    fn put_calendar(&mut self, book: BookId, calendar: Calendar) {
+        self.calendars.insert(book, calendar);
+    }
+
+    fn put_period(&mut self, book: BookId, period: Period) {
+        self.periods.insert((book, period.id), period);
     }
 
     fn put_entry_record(&mut self, book: BookId, number: EntryNumber, record: EntryRecord) {

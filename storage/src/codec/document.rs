@@ -101,5 +101,5 @@ stored_struct!(Refund {
 
 stored_enum!(Snapshot {
     0 => Hold(hold), 1 => Charge { charge, open }, 2 => Payment { payment, unapplied }, 3 => Refund(refund),
-    4 => Book(book), 5 => Currency(currency), 6 => Account(account),
+    4 => Book(book), 5 => Currency(currency), 6 => Account(account), 7 => Calendar(calendar), 8 => Period(period),
 });

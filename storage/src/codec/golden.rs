@@ -12,6 +12,7 @@ use partita_core::document::{HoldState, PaymentState, RefundState, SettleMode};
 use partita_core::entry::{DocumentRef, Rule};
 use partita_core::id::{AccountId, BookId, CurrencyId, EntryNumber, Fingerprint, Position};
 use partita_core::operation::{Operation, OperationKind};
+use partita_core::period::{BlockerKind, PeriodState};
 use partita_core::rejection::{Field, Rejection};
 use partita_core::state::{
     BookTotals, ControlKey, EntryRecord, Expiring, Expiry, Head, ItemKey, KeyRecord, Movement, MovementKey, Subaccount,
@@ -133,6 +134,8 @@ fn records() -> Vec<Sample> {
         record("charge", samples::charge()),
         record("payment", samples::payment()),
         record("refund", samples::refund()),
+        record("calendar", samples::calendar()),
+        record("period", samples::period()),
         record("nothing", ()),
         record("frontier/empty", frontier(0)),
         record("frontier/eleven", frontier(11)),
@@ -177,6 +180,7 @@ fn keys() -> Vec<Sample> {
         table_key("account", (BookId(1), AccountId(258))),
         table_key("currency", (BookId(1), CurrencyId(1000))),
         table_key("entry", (BookId(1), EntryNumber(70_000))),
+        table_key("period", (BookId(1), samples::period_id())),
         table_key("idempotency", (BookId::CLUSTER, key("!~"))),
         table_key("document", (BookId(1), id("in_1"))),
         table_key("control", control()),
@@ -217,7 +221,14 @@ fn rules() -> Vec<Rule> {
 
 fn kinds() -> Vec<OperationKind> {
     let mut kinds: Vec<OperationKind> = samples::operations().iter().map(Operation::kind).collect();
-    kinds.extend([OperationKind::ExpireHold, OperationKind::ExpirePayment]);
+    // Of the same kind as the first.
+    kinds.retain({
+        let mut is_first = true;
+        move |kind| *kind != OperationKind::OpenBook || std::mem::take(&mut is_first)
+    });
+    // In the order of their tags, which the ledger's own two stand in the middle of.
+    let later = kinds.iter().position(|kind| *kind == OperationKind::SoftClosePeriod).expect("a sample of each");
+    kinds.splice(later..later, [OperationKind::ExpireHold, OperationKind::ExpirePayment]);
     kinds
 }
 
@@ -237,7 +248,11 @@ fn numbered<T: Stored + PartialEq + Debug + 'static>(name: &str, values: Vec<T>)
 fn all() -> Vec<Sample> {
     let mut all: Vec<Sample> = Vec::new();
     for operation in samples::operations() {
-        all.push(batch(&format!("{:?}", operation.kind()), vec![samples::command(operation)]));
+        let name = match &operation {
+            Operation::OpenFiscalBook(_) => "OpenFiscalBook".to_owned(),
+            other => format!("{:?}", other.kind()),
+        };
+        all.push(batch(&name, vec![samples::command(operation)]));
     }
     let two = samples::operations().into_iter().take(2).map(samples::command).collect();
     all.extend([batch("empty", vec![]), batch("two", two)]);
@@ -339,6 +354,9 @@ fn every_variant_has_golden_bytes() {
     covers(&samples::fields());
     covers(&samples::existing());
     covers(&samples::snapshots());
+    covers(&samples::blockers());
+    covers(&BlockerKind::ALL);
+    covers(&[PeriodState::Open, PeriodState::SoftClosed, PeriodState::Closed]);
     covers(&rules());
     covers(&kinds());
     covers(&documents());

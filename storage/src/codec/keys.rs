@@ -6,6 +6,7 @@
 //! empty. [`prefix`] has the beginnings that are scanned for.
 
 use partita_core::id::{AccountId, BookId, CurrencyId, DocumentId, EntryNumber, Item, Key, Party, Position};
+use partita_core::period::PeriodId;
 use partita_core::state::{ControlKey, Expiring, Expiry, ItemKey, MovementKey, SubaccountKey};
 use partita_core::time::{Date, Timestamp};
 
@@ -212,7 +213,7 @@ impl TableKey for Position {
     }
 }
 
-/// Books, their totals and their hash trees.
+/// Books, their calendars, their totals and their hash trees.
 impl TableKey for BookId {
     fn to_bytes(&self) -> Vec<u8> {
         prefix::book(*self)
@@ -251,6 +252,22 @@ impl TableKey for (BookId, CurrencyId) {
         let key = (taken.book()?, taken.currency()?);
         taken.finish()?;
         Ok(key)
+    }
+}
+
+/// Periods.
+impl TableKey for (BookId, PeriodId) {
+    fn to_bytes(&self) -> Vec<u8> {
+        Parts::new().number(self.0.0.to_be_bytes()).number(self.1.months().to_be_bytes()).done()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError> {
+        let mut taken = Taken(bytes);
+        let (book, months) = (taken.book()?, u32::from_be_bytes(taken.number()?));
+        taken.finish()?;
+        let period = PeriodId::from_months(months)
+            .ok_or(CodecError::Invalid { what: "a period", rule: "in the years 1 to 9999" })?;
+        Ok((book, period))
     }
 }
 

@@ -19,6 +19,7 @@ mod golden;
 pub mod keys;
 mod names;
 mod operation;
+mod period;
 mod primitive;
 mod record;
 #[cfg(test)]

@@ -4,10 +4,10 @@ use partita_core::decision::Command;
 use partita_core::entry::{MAX_LINES, Side};
 use partita_core::money::{MAX_FRACTION_DIGITS, WrittenAmount};
 use partita_core::operation::{
-    AccountRef, ApplyPayment, CaptureHold, CapturePayment, Chart, CreateCharge, CreatePayment, CreateRefund,
-    Currencies, Details, ManualKind, MoveRefund, OpenAccount, OpenBook, Operation, PlaceHold, PostEntry,
-    PostPaymentFee, RegisterCurrency, ReverseEntry, Transfer, VoidCharge, VoidHold, VoidPayment, WrittenApplication,
-    WrittenChargeLine, WrittenLine, WrittenRefundPart, WrittenSource, WrittenTax,
+    AccountRef, ApplyPayment, CaptureHold, CapturePayment, Chart, ClosePeriod, CreateCharge, CreatePayment,
+    CreateRefund, Currencies, Details, ManualKind, MovePeriod, MoveRefund, OpenAccount, OpenBook, OpenFiscalBook,
+    Operation, PlaceHold, PostEntry, PostPaymentFee, RegisterCurrency, ReverseEntry, Transfer, VoidCharge, VoidHold,
+    VoidPayment, WrittenApplication, WrittenChargeLine, WrittenLine, WrittenRefundPart, WrittenSource, WrittenTax,
 };
 
 use super::chart::{decimals, sorted};
@@ -126,6 +126,10 @@ stored_enum!(WrittenRefundPart { 0 => Unapplied { amount }, 1 => Charge { charge
 stored_struct!(CreateRefund { id, payment, amount, settle, reason, from, details });
 stored_struct!(MoveRefund { id, details });
 
+stored_struct!(OpenFiscalBook { book, first_month });
+stored_struct!(MovePeriod { period, reason });
+stored_struct!(ClosePeriod { period, accept, reason });
+
 stored_enum!(Operation {
     0 => OpenBook(operation), 1 => RegisterCurrency(operation), 2 => OpenAccount(operation), 3 => CloseAccount(code),
     4 => PostEntry(operation), 5 => PostEntries(operations), 6 => Transfer(operation), 7 => Transfers(operations),
@@ -133,7 +137,8 @@ stored_enum!(Operation {
     12 => CreateCharge(operation), 13 => VoidCharge(operation), 14 => CreatePayment(operation),
     15 => CapturePayment(operation), 16 => VoidPayment(operation), 17 => ApplyPayment(operation),
     18 => UnapplyPayment(operation), 19 => PostPaymentFee(operation), 20 => CreateRefund(operation),
-    21 => SettleRefund(operation), 22 => FailRefund(operation),
+    21 => SettleRefund(operation), 22 => FailRefund(operation), 23 => OpenFiscalBook(operation),
+    24 => SoftClosePeriod(operation), 25 => ClosePeriod(operation), 26 => ReopenPeriod(operation),
 });
 
 stored_struct!(Command { book, key, fingerprint, stamp, today, actor, operation });

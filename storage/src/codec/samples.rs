@@ -15,10 +15,14 @@ use partita_core::id::{
 };
 use partita_core::money::{Amount, WrittenAmount};
 use partita_core::operation::{
-    AccountRef, ApplyPayment, CaptureHold, CapturePayment, Chart, CreateCharge, CreatePayment, CreateRefund,
-    Currencies, Details, ManualKind, MoveRefund, OpenAccount, OpenBook, Operation, OperationKind, PlaceHold, PostEntry,
-    PostPaymentFee, RegisterCurrency, ReverseEntry, Transfer, VoidCharge, VoidHold, VoidPayment, WrittenApplication,
-    WrittenChargeLine, WrittenLine, WrittenRefundPart, WrittenSource, WrittenTax,
+    AccountRef, ApplyPayment, CaptureHold, CapturePayment, Chart, ClosePeriod, CreateCharge, CreatePayment,
+    CreateRefund, Currencies, Details, ManualKind, MovePeriod, MoveRefund, OpenAccount, OpenBook, OpenFiscalBook,
+    Operation, OperationKind, PlaceHold, PostEntry, PostPaymentFee, RegisterCurrency, ReverseEntry, Transfer,
+    VoidCharge, VoidHold, VoidPayment, WrittenApplication, WrittenChargeLine, WrittenLine, WrittenRefundPart,
+    WrittenSource, WrittenTax,
+};
+use partita_core::period::{
+    Blocker, BlockerKind, Calendar, Digest, JournalHead, Month, Period, PeriodId, PeriodState, Seal, SealedBalance,
 };
 use partita_core::rejection::{Existing, Field, Reason, Rejection};
 use partita_core::time::{Date, Timestamp};
@@ -217,6 +221,23 @@ pub(crate) fn operations() -> Vec<Operation> {
         }),
         Operation::SettleRefund(MoveRefund { id: id("re_1"), details: details() }),
         Operation::FailRefund(MoveRefund { id: id("re_1"), details: Details::default() }),
+        Operation::OpenFiscalBook(OpenFiscalBook {
+            book: OpenBook {
+                code: BookCode::new("acme-uk").unwrap(),
+                name: "Acme Ltd".to_owned(),
+                functional_currency: currency("GBP"),
+                time_zone: "Europe/London".to_owned(),
+                chart: Chart::Empty,
+            },
+            first_month: Month::new(4).unwrap(),
+        }),
+        Operation::SoftClosePeriod(MovePeriod { period: period_id(), reason: String::new() }),
+        Operation::ClosePeriod(ClosePeriod {
+            period: period_id(),
+            accept: BlockerKind::ALL.to_vec(),
+            reason: "January".to_owned(),
+        }),
+        Operation::ReopenPeriod(MovePeriod { period: period_id(), reason: "A late invoice".to_owned() }),
     ]
 }
 
@@ -268,6 +289,10 @@ pub(crate) fn reasons() -> Vec<Reason> {
         Reason::BalanceTooLarge { account: account() },
         Reason::DocumentFull,
         Reason::TooManyCurrencies,
+        Reason::PeriodClosed { period: period_id(), state: PeriodState::SoftClosed, date: date("2026-01-31") },
+        Reason::PeriodOutOfOrder { first: period_id() },
+        Reason::PeriodState { state: PeriodState::Open },
+        Reason::PeriodNotReady { blockers: blockers() },
     ]
 }
 
@@ -291,6 +316,7 @@ pub(crate) fn fields() -> Vec<Field> {
         Field::Tax(99, 9),
         Field::Apply(7),
         Field::From(300),
+        Field::EffectiveDate,
     ]
 }
 
@@ -315,6 +341,53 @@ pub(crate) fn book() -> Book {
         functional_currency: CurrencyId(840),
         time_zone: "UTC".to_owned(),
         decided: Position(1),
+    }
+}
+
+pub(crate) fn period_id() -> PeriodId {
+    PeriodId::parse("2026-01").unwrap()
+}
+
+pub(crate) fn calendar() -> Calendar {
+    Calendar {
+        first_month: Month::new(4).unwrap(),
+        soft_closed_through: period_id().next(),
+        closed_through: Some(period_id()),
+        decided: Position(70_000),
+    }
+}
+
+/// One of each blocker, in the order of their tags.
+pub(crate) fn blockers() -> Vec<Blocker> {
+    let (account, usd) = (code("assets:cash-in-transit"), currency("USD"));
+    vec![
+        Blocker::MustZero { account: account.clone(), currency: usd.clone(), balance: -300, decimals: 2 },
+        Blocker::UnappliedCash { account, currency: usd, balance: 5_100, decimals: 2 },
+    ]
+}
+
+/// A closed one.
+pub(crate) fn period() -> Period {
+    let balance = |account, debits, credits| SealedBalance {
+        account: AccountId(account),
+        currency: CurrencyId(840),
+        debits,
+        credits,
+    };
+    Period {
+        id: period_id(),
+        state: PeriodState::Closed,
+        seal: Some(Seal {
+            as_of: date("2026-01-31"),
+            journal: JournalHead { position: Position(69_999), hash: Digest(*b"0123456789abcdef0123456789ABCDEF") },
+            last_entry: EntryNumber(300),
+            balances: vec![balance(1, 135_000, 300), balance(19, 0, 134_700)],
+            hash: Digest([7; 32]),
+        }),
+        accepted: vec![BlockerKind::MustZero],
+        reopened: 1,
+        reason: "January".to_owned(),
+        decided: Position(70_000),
     }
 }
 
@@ -452,6 +525,8 @@ pub(crate) fn snapshots() -> Vec<Snapshot> {
         Snapshot::Book(book()),
         Snapshot::Currency(registered()),
         Snapshot::Account(account()),
+        Snapshot::Calendar(calendar()),
+        Snapshot::Period(period()),
     ]
 }
 

@@ -30,6 +30,10 @@ pub enum Table {
     Subaccounts,
     Items,
     Movements,
+    /// Book → fiscal calendar, and how far it is closed.
+    Calendars,
+    /// (book, period) → what was done to it, with its seal.
+    Periods,
     Keys,
     /// (book, entry number) → where it stands in the journal.
     Entries,
@@ -46,7 +50,7 @@ pub enum Table {
 }
 
 impl Table {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::Journal,
         Self::Books,
         Self::Currencies,
@@ -57,6 +61,8 @@ impl Table {
         Self::Subaccounts,
         Self::Items,
         Self::Movements,
+        Self::Calendars,
+        Self::Periods,
         Self::Keys,
         Self::Entries,
         Self::Holds,
@@ -81,6 +87,8 @@ impl Table {
             Self::Subaccounts => "subaccounts",
             Self::Items => "items",
             Self::Movements => "movements",
+            Self::Calendars => "calendars",
+            Self::Periods => "periods",
             Self::Keys => "keys",
             Self::Entries => "entries",
             Self::Holds => "holds",

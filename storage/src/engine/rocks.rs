@@ -213,6 +213,8 @@ fn table_options(table: Table, cache: &Cache, memtable_bytes: usize) -> Options 
         | Table::Trees
         | Table::Controls
         | Table::Movements
+        | Table::Calendars
+        | Table::Periods
         | Table::Entries
         | Table::Customers
         | Table::Expiries

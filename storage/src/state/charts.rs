@@ -1,4 +1,4 @@
-//! The tables that are small and asked for at every line: books, charts of accounts, registered currencies,
+//! The tables that are small and asked for at every line: books, charts of accounts, registered currencies, calendars,
 //! counters, control balances and hash trees. All of them are held in memory, loaded when the state is opened.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -7,6 +7,7 @@ use std::sync::Arc;
 use partita_core::account::{Account, Book};
 use partita_core::currency::Currency;
 use partita_core::id::{AccountCode, AccountId, BookCode, BookId, CurrencyCode, CurrencyId, Role};
+use partita_core::period::Calendar;
 use partita_core::state::{BookTotals, ControlKey, Sums};
 
 use super::error::StorageError;
@@ -22,6 +23,8 @@ const LOAD_PAGE_ROWS: usize = 4_096;
 #[derive(Debug, Default)]
 struct BookState {
     book: Option<Arc<Book>>,
+    /// `None` where nothing was ever said of it.
+    calendar: Option<Calendar>,
     totals: BookTotals,
     tree: Frontier,
     /// Account n stands at n − 1.
@@ -38,6 +41,7 @@ struct BookState {
 #[derive(Debug, Default)]
 struct Changed {
     books: BTreeSet<BookId>,
+    calendars: BTreeSet<BookId>,
     totals: BTreeSet<BookId>,
     trees: BTreeSet<BookId>,
     accounts: BTreeSet<(BookId, AccountId)>,
@@ -87,6 +91,15 @@ impl Charts {
         use std::ops::Bound;
         let from = after.map_or(Bound::Unbounded, |code| Bound::Excluded(code.clone()));
         self.codes.range((from, Bound::Unbounded)).filter_map(|(_, id)| self.book(*id))
+    }
+
+    pub(super) fn calendar(&self, book: BookId) -> Calendar {
+        self.of(book).and_then(|state| state.calendar).unwrap_or_default()
+    }
+
+    pub(super) fn put_calendar(&mut self, book: BookId, calendar: Calendar) {
+        self.changed.calendars.insert(book);
+        self.of_mut(book).calendar = Some(calendar);
     }
 
     pub(super) fn totals(&self, book: BookId) -> BookTotals {
@@ -208,11 +221,15 @@ impl Charts {
 
     /// The stored rows of everything that changed.
     pub(super) fn seal(&mut self) -> SealedCharts {
-        let Changed { books, totals, trees, accounts, currencies, controls } = std::mem::take(&mut self.changed);
+        let Changed { books, calendars, totals, trees, accounts, currencies, controls } =
+            std::mem::take(&mut self.changed);
         let changed = "a changed row is there";
         let mut rows = Batch::new();
         for id in books {
             rows.put(Table::Books, id.to_bytes(), encode_record(&*self.book(id).expect(changed)));
+        }
+        for id in calendars {
+            rows.put(Table::Calendars, id.to_bytes(), encode_record(&self.calendar(id)));
         }
         for id in totals {
             rows.put(Table::Totals, id.to_bytes(), encode_record(&self.of(id).expect(changed).totals));
@@ -241,6 +258,10 @@ impl Charts {
             let fits = id == book.id;
             charts.keep_book(book);
             fits
+        })?;
+        load(engine, Table::Calendars, |id: BookId, calendar: Calendar| {
+            charts.of_mut(id).calendar = Some(calendar);
+            true
         })?;
         load(engine, Table::Totals, |id: BookId, totals: BookTotals| {
             charts.of_mut(id).totals = totals;

@@ -18,6 +18,7 @@ use crate::codec::keys::TableKey;
 use crate::codec::{LEVEL, encode_record};
 use crate::engine::{Batch, Table, TableEngine};
 use partita_core::document::{Charge, Hold, Payment, Refund};
+use partita_core::period::Period;
 use partita_core::state::{EntryRecord, KeyRecord, Movement, Subaccount, Sums};
 
 /// Journal blocks per batch.
@@ -34,6 +35,7 @@ pub struct Sealed {
     subaccounts: SealedTable<Hashed<Subaccount>>,
     items: SealedTable<Sorted<Sums>>,
     movements: SealedTable<Sorted<Movement>>,
+    periods: SealedTable<Sorted<Period>>,
     entries: SealedTable<Sorted<EntryRecord>>,
     holds: SealedTable<Sorted<Hold>>,
     charges: SealedTable<Sorted<Charge>>,
@@ -72,6 +74,7 @@ impl Sealed {
             subaccounts: working.subaccounts.seal(),
             items: working.items.seal(),
             movements: working.movements.seal(),
+            periods: working.periods.seal(),
             entries: working.entries.seal(),
             holds: working.holds.seal(),
             charges: working.charges.seal(),
@@ -90,6 +93,7 @@ impl Sealed {
         self.subaccounts.write_to(&mut batch);
         self.items.write_to(&mut batch);
         self.movements.write_to(&mut batch);
+        self.periods.write_to(&mut batch);
         self.entries.write_to(&mut batch);
         self.holds.write_to(&mut batch);
         self.charges.write_to(&mut batch);
@@ -153,6 +157,7 @@ pub(super) struct Forgotten {
     subaccounts: Arc<Hashed<Subaccount>>,
     items: Arc<Sorted<Sums>>,
     movements: Arc<Sorted<Movement>>,
+    periods: Arc<Sorted<Period>>,
     entries: Arc<Sorted<EntryRecord>>,
     holds: Arc<Sorted<Hold>>,
     charges: Arc<Sorted<Charge>>,
@@ -170,6 +175,7 @@ impl<E: TableEngine> WorkingSet<E> {
             subaccounts: self.subaccounts.settle(),
             items: self.items.settle(),
             movements: self.movements.settle(),
+            periods: self.periods.settle(),
             entries: self.entries.settle(),
             holds: self.holds.settle(),
             charges: self.charges.settle(),

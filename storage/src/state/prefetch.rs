@@ -46,6 +46,10 @@ impl Named {
     fn add_operation<E: TableEngine>(&mut self, working: &WorkingSet<E>, book: BookId, operation: &Operation) {
         match operation {
             Operation::OpenBook(_)
+            | Operation::OpenFiscalBook(_)
+            | Operation::SoftClosePeriod(_)
+            | Operation::ClosePeriod(_)
+            | Operation::ReopenPeriod(_)
             | Operation::RegisterCurrency(_)
             | Operation::OpenAccount(_)
             | Operation::CloseAccount(_)

@@ -17,6 +17,7 @@ use partita_core::id::{
     AccountCode, AccountId, BookCode, BookId, CurrencyCode, CurrencyId, DocumentId, EntryNumber, Key, Party, Position,
     Role,
 };
+use partita_core::period::{Calendar, JournalHead, Period, PeriodId};
 use partita_core::state::{
     BookTotals, ControlKey, EntryRecord, Expiry, Head, ItemKey, KeyRecord, Movement, MovementKey, Read, Subaccount,
     SubaccountKey, Sums,
@@ -472,6 +473,13 @@ impl<E: TableEngine> View<'_, E> {
         Ok(documents)
     }
 
+    /// The periods that something was done to, in order.
+    pub fn periods(&self, book: BookId) -> Result<Vec<Period>, StorageError> {
+        let rows =
+            self.working.periods.scan(&*self.working.engine, &KeyRange::prefix(prefix::book(book)), usize::MAX)?;
+        Ok(rows.into_iter().map(|row| row.1).collect())
+    }
+
     /// Where entries stand, by number.
     pub fn entry_records(
         &self,
@@ -552,6 +560,26 @@ impl<E: TableEngine> Read for View<'_, E> {
 
     fn movement(&self, key: &MovementKey) -> Movement {
         self.working.movement(key)
+    }
+
+    fn posted_until(&self, control: &ControlKey, date: Date) -> Movement {
+        self.working.posted_until(control, date)
+    }
+
+    fn first_posted(&self, control: &ControlKey) -> Option<Date> {
+        self.working.first_posted(control)
+    }
+
+    fn calendar(&self, book: BookId) -> Calendar {
+        self.working.calendar(book)
+    }
+
+    fn period(&self, book: BookId, id: PeriodId) -> Option<Period> {
+        self.working.period(book, id)
+    }
+
+    fn journal_head(&self) -> JournalHead {
+        self.working.journal_head()
     }
 
     fn entry_record(&self, book: BookId, number: EntryNumber) -> Option<EntryRecord> {

@@ -12,11 +12,12 @@ use partita_core::id::{
     AccountCode, AccountId, BookCode, BookId, CurrencyCode, CurrencyId, DocumentId, EntryNumber, Key, Party, Position,
     Role,
 };
+use partita_core::period::{Calendar, Digest, JournalHead, Period, PeriodId, SealedBalance};
 use partita_core::state::{
     BookTotals, ControlKey, EntryRecord, Expiry, Head, ItemKey, KeyRecord, Movement, MovementKey, Read, Subaccount,
     SubaccountKey, Sums, Write,
 };
-use partita_core::time::Timestamp;
+use partita_core::time::{Date, Timestamp};
 
 use super::charts::Charts;
 use super::error::StorageError;
@@ -25,9 +26,10 @@ use super::horizon::Horizons;
 use super::journal::JournalLayers;
 use super::layers::{OrderedTable, PointTable};
 use super::past;
+use crate::codec::encode_decision;
 use crate::codec::keys::{CustomerKey, DocumentKind, TableKey, prefix};
 use crate::engine::{KeyRange, Table, TableEngine};
-use crate::tree::Frontier;
+use crate::tree::{Frontier, leaf};
 
 /// Rows read at one time where a table is looked through.
 const SCAN_ROWS: usize = 1_024;
@@ -44,6 +46,7 @@ pub(super) struct WorkingSet<E> {
     pub(super) subaccounts: PointTable<SubaccountKey, Subaccount>,
     pub(super) items: OrderedTable<ItemKey, Sums>,
     pub(super) movements: OrderedTable<MovementKey, Movement>,
+    pub(super) periods: OrderedTable<(BookId, PeriodId), Period>,
     pub(super) entries: OrderedTable<(BookId, EntryNumber), EntryRecord>,
     pub(super) holds: OrderedTable<(BookId, DocumentId), Hold>,
     pub(super) charges: OrderedTable<(BookId, DocumentId), Charge>,
@@ -86,6 +89,7 @@ impl<E: TableEngine> WorkingSet<E> {
             subaccounts: PointTable::new(Table::Subaccounts, large),
             items: OrderedTable::new(Table::Items, small),
             movements: OrderedTable::new(Table::Movements, small),
+            periods: OrderedTable::new(Table::Periods, 0),
             entries: OrderedTable::new(Table::Entries, small),
             holds: OrderedTable::new(Table::Holds, small),
             charges: OrderedTable::new(Table::Charges, small),
@@ -144,6 +148,19 @@ impl<E: TableEngine> WorkingSet<E> {
                 problem: "the decision it names does not have the entry",
             }),
         }
+    }
+
+    /// What was posted to a control up to a date: all of it but for the later days, which are the fewer.
+    fn moved_until(&self, control: &ControlKey, date: Date) -> Result<Movement, StorageError> {
+        let sums = self.charts.control(control);
+        let mut until = Movement { debits: sums.debits, credits: sums.credits };
+        let mut later = KeyRange::prefix(prefix::movements(control));
+        later.from = [MovementKey { control: control.clone(), date }.to_bytes(), vec![0]].concat();
+        for (_, movement) in self.movements.scan(&*self.engine, &later, usize::MAX)? {
+            until.debits -= movement.debits;
+            until.credits -= movement.credits;
+        }
+        Ok(until)
     }
 
     fn is_new<V: crate::codec::Stored + Clone>(
@@ -237,6 +254,31 @@ impl<E: TableEngine> Read for WorkingSet<E> {
         or_stop(self.movements.get(&*self.engine, key)).unwrap_or_default()
     }
 
+    fn posted_until(&self, control: &ControlKey, date: Date) -> Movement {
+        or_stop(self.moved_until(control, date))
+    }
+
+    fn first_posted(&self, control: &ControlKey) -> Option<Date> {
+        let days = KeyRange::prefix(prefix::movements(control));
+        or_stop(self.movements.scan(&*self.engine, &days, 1)).first().map(|row| row.0.date)
+    }
+
+    fn calendar(&self, book: BookId) -> Calendar {
+        self.charts.calendar(book)
+    }
+
+    fn period(&self, book: BookId, id: PeriodId) -> Option<Period> {
+        or_stop(self.periods.get(&*self.engine, &(book, id)))
+    }
+
+    fn journal_head(&self) -> JournalHead {
+        let mut tree = self.tree.clone();
+        for decision in &self.unblocked {
+            tree.push(leaf(&encode_decision(decision)));
+        }
+        JournalHead { position: Position(tree.size()), hash: Digest(tree.root()) }
+    }
+
     fn entry_record(&self, book: BookId, number: EntryNumber) -> Option<EntryRecord> {
         or_stop(self.entries.get(&*self.engine, &(book, number)))
     }
@@ -313,6 +355,16 @@ impl<E: TableEngine> Write for WorkingSet<E> {
 
     fn put_movement(&mut self, key: MovementKey, movement: Movement) {
         self.generation_bytes += self.movements.put(&key, Some(movement), size_of::<Movement>());
+    }
+
+    fn put_calendar(&mut self, book: BookId, calendar: Calendar) {
+        self.charts.put_calendar(book, calendar);
+    }
+
+    fn put_period(&mut self, book: BookId, period: Period) {
+        let rows = period.seal.as_ref().map_or(0, |seal| seal.balances.len());
+        let weight = size_of::<Period>() + period.reason.len() + rows * size_of::<SealedBalance>();
+        self.generation_bytes += self.periods.put(&(book, period.id), Some(period), weight);
     }
 
     fn put_entry_record(&mut self, book: BookId, number: EntryNumber, record: EntryRecord) {

@@ -10,6 +10,7 @@
 //! controls).
 
 mod blocks;
+mod periods;
 mod postings;
 mod rebuilt;
 mod report;
@@ -78,6 +79,7 @@ fn count(position: Position, walked: &Walked, rebuilt: &Rebuilt, report: &mut Re
     report.check("leaves of the books' trees", position.0, rebuilt.trees.values().map(|tree| tree.size()).sum());
     report.check("refusals and expiries", decided, decided);
     report.check("document snapshots", seen.snapshots, seen.snapshots);
+    report.check("seals of closed periods", seen.seals, seen.seals);
     report.check("numbered entries", entries, seen.entries);
     report.check("lines with pointers", postings, seen.lines);
 }

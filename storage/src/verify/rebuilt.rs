@@ -14,6 +14,7 @@ use partita_core::document::{Hold, Payment, Snapshot, Source};
 use partita_core::entry::{DocumentRef, Entry, Line, Side};
 use partita_core::id::{AccountId, BookId, CurrencyId, DocumentId, EntryNumber, Item, Party, Position};
 use partita_core::operation::OperationKind;
+use partita_core::period::{Calendar, JournalHead, Period, PeriodId};
 use partita_core::rejection::Reason;
 use partita_core::state::{
     BookTotals, ControlKey, EntryRecord, Expiring, Expiry, Head, ItemKey, Movement, MovementKey, SubaccountKey, Sums,
@@ -57,6 +58,7 @@ pub(super) struct Seen {
     pub(super) entries: u64,
     pub(super) lines: u64,
     pub(super) snapshots: u64,
+    pub(super) seals: u64,
 }
 
 /// The tables as the journal says they are.
@@ -73,6 +75,8 @@ pub(super) struct Rebuilt {
     pub(super) subaccounts: BTreeMap<SubaccountKey, Postings>,
     pub(super) items: BTreeMap<ItemKey, Sums>,
     pub(super) movements: BTreeMap<MovementKey, Movement>,
+    pub(super) calendars: BTreeMap<BookId, Calendar>,
+    pub(super) periods: BTreeMap<(BookId, PeriodId), Period>,
     pub(super) entries: BTreeMap<(BookId, EntryNumber), EntryRecord>,
     pub(super) holds: Documents,
     pub(super) charges: Documents,
@@ -80,6 +84,10 @@ pub(super) struct Rebuilt {
     pub(super) refunds: Documents,
     pub(super) customers: BTreeSet<CustomerKey>,
     pub(super) expiries: BTreeSet<Expiry>,
+    /// The journal before the command that the next decisions belong to; `None`: as it is.
+    pub(super) before_expiries: Option<Frontier>,
+    /// The journal before the newest command.
+    pub(super) before_command: Option<JournalHead>,
     pub(super) seen: Seen,
 }
 
@@ -115,6 +123,7 @@ impl Rebuilt {
         let position = decision.position;
         self.check_order(decision, report);
         self.check_origin(decision, report);
+        self.note_journal_head(decision);
         self.head.position = position;
         self.head.time = decision.recorded_at;
         let hash = leaf(bytes);
@@ -179,7 +188,10 @@ impl Rebuilt {
             | OperationKind::PostPaymentFee
             | OperationKind::CreateRefund
             | OperationKind::SettleRefund
-            | OperationKind::FailRefund => false,
+            | OperationKind::FailRefund
+            | OperationKind::SoftClosePeriod
+            | OperationKind::ClosePeriod
+            | OperationKind::ReopenPeriod => false,
         };
         match (&decision.origin, is_expiry) {
             (Origin::Request { .. }, false) => {
@@ -223,6 +235,7 @@ impl Rebuilt {
                 self.post(decision.book, entry, line, here, report);
             }
             check_balance(position, entry, report);
+            self.check_date(decision.book, position, entry, report);
         }
         let mut book = decision.book;
         for snapshot in &effects.snapshots {
@@ -323,6 +336,13 @@ impl Rebuilt {
                 totals.last_account = totals.last_account.max(account.id);
                 self.accounts.insert((book, account.id), account.clone());
             }
+            Snapshot::Calendar(calendar) => {
+                self.check_calendar(book, position, calendar, report);
+                self.calendars.insert(book, *calendar);
+            }
+            Snapshot::Period(period) => {
+                self.periods.insert((book, period.id), period.clone());
+            }
             Snapshot::Hold(hold) => self.keep_hold(book, hold),
             Snapshot::Charge { charge, .. } => {
                 self.customers.insert(customer(&charge.customer, DocumentKind::Charge, &charge.id));
@@ -401,7 +421,7 @@ impl Rebuilt {
 
     /// What a snapshot says beside its row: who decided it, what is open or unapplied, which entries are its own.
     fn check_snapshot(
-        &self,
+        &mut self,
         book: BookId,
         decision: &Decision,
         effects: &Effects,
@@ -419,6 +439,11 @@ impl Rebuilt {
             Snapshot::Book(opened) => (opened.decided, None),
             Snapshot::Currency(currency) => (currency.decided, None),
             Snapshot::Account(account) => (account.decided, None),
+            Snapshot::Calendar(calendar) => (calendar.decided, None),
+            Snapshot::Period(period) => {
+                self.check_period(book, position, period, report);
+                (period.decided, None)
+            }
             Snapshot::Hold(hold) => (hold.decided, Some((DocumentRef::Hold(hold.id.clone()), &hold.entries))),
             Snapshot::Charge { charge, open } => {
                 let expected = balance(charge.receivable, &charge.customer, &charge.id, charge.currency);
@@ -456,7 +481,12 @@ impl Rebuilt {
     }
 }
 
-fn at(position: Position, what: &str) -> String {
+/// Whether a decision seals a period.
+pub(super) fn seals(decision: &Decision) -> bool {
+    decision.operation == OperationKind::ClosePeriod && matches!(decision.outcome, Outcome::Accepted(_))
+}
+
+pub(super) fn at(position: Position, what: &str) -> String {
     format!("position {position}, {what}")
 }
 
@@ -472,7 +502,9 @@ fn expired(decision: &Decision) -> Option<Expiring> {
         | Snapshot::Refund(_)
         | Snapshot::Book(_)
         | Snapshot::Currency(_)
-        | Snapshot::Account(_) => None,
+        | Snapshot::Account(_)
+        | Snapshot::Calendar(_)
+        | Snapshot::Period(_) => None,
     }
 }
 

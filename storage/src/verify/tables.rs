@@ -27,6 +27,8 @@ pub(super) fn compare_all(engine: &impl TableRead, rebuilt: &Rebuilt, report: &m
     compare(engine, report, Table::Subaccounts, rows);
     compare(engine, report, Table::Items, rebuilt.items.iter());
     compare(engine, report, Table::Movements, rebuilt.movements.iter());
+    compare(engine, report, Table::Calendars, rebuilt.calendars.iter());
+    compare(engine, report, Table::Periods, rebuilt.periods.iter());
     compare(engine, report, Table::Entries, rebuilt.entries.iter());
     compare_documents::<Hold>(engine, report, Table::Holds, rebuilt.holds.iter());
     compare_documents::<Charge>(engine, report, Table::Charges, rebuilt.charges.iter());

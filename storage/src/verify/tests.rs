@@ -1,16 +1,17 @@
 //! Verification of a ledger with every operation in it: clean as it is, and any damage to it found.
 
 use partita_core::decision::{Answer, Command, Outcome};
-use partita_core::document::{CaptureMode, Deferral, SettleMode};
+use partita_core::document::{CaptureMode, Deferral, SettleMode, Snapshot};
 use partita_core::entry::Side;
 use partita_core::id::{Actor, BookCode, BookId, CurrencyCode, EntryNumber, Position};
 use partita_core::money::WrittenAmount;
 use partita_core::operation::{
-    AccountRef, ApplyPayment, CaptureHold, CapturePayment, Chart, CreateCharge, CreatePayment, CreateRefund,
-    Currencies, Details, ManualKind, MoveRefund, OpenAccount, OpenBook, Operation, PlaceHold, PostEntry,
-    PostPaymentFee, RegisterCurrency, ReverseEntry, Transfer, VoidCharge, VoidHold, VoidPayment, WrittenApplication,
-    WrittenChargeLine, WrittenLine, WrittenSource, WrittenTax,
+    AccountRef, ApplyPayment, CaptureHold, CapturePayment, Chart, ClosePeriod, CreateCharge, CreatePayment,
+    CreateRefund, Currencies, Details, ManualKind, MovePeriod, MoveRefund, OpenAccount, OpenBook, OpenFiscalBook,
+    Operation, PlaceHold, PostEntry, PostPaymentFee, RegisterCurrency, ReverseEntry, Transfer, VoidCharge, VoidHold,
+    VoidPayment, WrittenApplication, WrittenChargeLine, WrittenLine, WrittenSource, WrittenTax,
 };
+use partita_core::period::{BlockerKind, Month, Period, PeriodId, Seal};
 use partita_core::state::{ControlKey, Subaccount, SubaccountKey, Sums};
 use partita_core::time::Timestamp;
 
@@ -209,7 +210,22 @@ fn operations() -> Vec<Operation> {
         Operation::SettleRefund(refund_of("re_2")),
         Operation::FailRefund(refund_of("re_3")),
         Operation::VoidHold(VoidHold { id: id("h_9") }),
+        Operation::SoftClosePeriod(moved("2025-12")),
+        Operation::Transfer(to_wallet("1.00", "2025-12-31")),
+        close("2025-12"),
+        Operation::ReopenPeriod(moved("2025-12")),
+        Operation::SoftClosePeriod(moved("2026-01")),
+        close("2026-01"),
     ]
+}
+
+fn moved(period: &str) -> MovePeriod {
+    MovePeriod { period: PeriodId::parse(period).unwrap(), reason: "month-end".to_owned() }
+}
+
+fn close(period: &str) -> Operation {
+    let accept = BlockerKind::ALL.to_vec();
+    Operation::ClosePeriod(ClosePeriod { period: PeriodId::parse(period).unwrap(), accept, reason: String::new() })
 }
 
 fn command(number: usize, book: BookId, operation: Operation) -> Command {
@@ -230,14 +246,23 @@ fn command(number: usize, book: BookId, operation: Operation) -> Command {
     }
 }
 
-fn open_book(name: &str, chart: Chart) -> Operation {
-    Operation::OpenBook(OpenBook {
+fn book(name: &str, chart: Chart) -> OpenBook {
+    OpenBook {
         code: BookCode::new(name).unwrap(),
         name: name.to_owned(),
         functional_currency: usd(),
         time_zone: "UTC".to_owned(),
         chart,
-    })
+    }
+}
+
+fn open_book(name: &str, chart: Chart) -> Operation {
+    Operation::OpenBook(book(name, chart))
+}
+
+fn open_fiscal_book(name: &str) -> Operation {
+    let first_month = Month::new(4).unwrap();
+    Operation::OpenFiscalBook(OpenFiscalBook { book: book(name, Chart::Empty), first_month })
 }
 
 /// One decision per command but for those of `padding`, which are many small ones in one raft entry.
@@ -245,7 +270,7 @@ fn commands(padding: usize) -> Vec<Vec<Command>> {
     let mut entries = vec![
         vec![
             command(1, BookId::CLUSTER, open_book("acme", Chart::Saas)),
-            command(2, BookId::CLUSTER, open_book("empty", Chart::Empty)),
+            command(2, BookId::CLUSTER, open_fiscal_book("empty")),
         ],
         vec![command(3, BookId::CLUSTER, open_book("acme", Chart::Empty))],
     ];
@@ -261,6 +286,8 @@ fn commands(padding: usize) -> Vec<Vec<Command>> {
     entries.push((0..padding).map(|index| command(1_000 + index, BookId(1), small())).collect());
     // Late enough for every expiry.
     let late = Timestamp(STAMP.0 + 2_000_000_000);
+    // What expires with the close is behind the head that it seals.
+    entries.push(vec![Command { stamp: late, ..command(989, BookId(1), close("2025-12")) }]);
     entries.push(vec![Command { stamp: late, ..command(990, BookId(1), hold("h_4", "1.00", Some(3_000_000_000))) }]);
     entries
 }
@@ -341,6 +368,8 @@ fn a_ledger_of_all_operations_is_clean_and_everything_was_counted() {
             | Table::Subaccounts
             | Table::Items
             | Table::Movements
+            | Table::Calendars
+            | Table::Periods
             | Table::Entries
             | Table::Holds
             | Table::Charges
@@ -369,7 +398,7 @@ fn every_operation_was_accepted_at_least_once() {
             }
         }
     }
-    assert_eq!(accepted.len(), 25, "{accepted:?}");
+    assert_eq!(accepted.len(), 28, "{accepted:?}");
     assert!(refused >= 6, "{refused} refusals");
 }
 
@@ -506,7 +535,7 @@ fn rewritten(change: impl Fn(&mut partita_core::decision::Decision) -> bool) -> 
 }
 
 #[test]
-fn a_forged_journal_does_not_fit_its_hash_tree() {
+fn a_forged_journal_fits_neither_its_hash_tree_nor_later_seals() {
     let report = rewritten(|decision| match &mut decision.outcome {
         Outcome::Accepted(effects) if !effects.entries.is_empty() => {
             effects.entries[0].description.push('!');
@@ -514,8 +543,38 @@ fn a_forged_journal_does_not_fit_its_hash_tree() {
         }
         Outcome::Accepted(_) | Outcome::Refused(_) => false,
     });
-    let tables: Vec<&str> = report.differences.iter().map(|difference| difference.table.as_str()).collect();
-    assert_eq!(tables, ["meta", "trees"], "{report}");
+    let mut tables: Vec<&str> = report.differences.iter().map(|difference| difference.table.as_str()).collect();
+    tables.dedup();
+    assert_eq!(tables, ["journal", "meta", "trees"], "{report}");
+    let sealed = report.differences.iter().find(|difference| difference.table == "journal").unwrap();
+    assert!(sealed.key.ends_with("seal's journal head"), "{report}");
+}
+
+#[test]
+fn a_forged_seal_is_found() {
+    let with_seal = |change: fn(&mut Seal)| {
+        rewritten(move |decision| match &mut decision.outcome {
+            Outcome::Accepted(effects) => effects.snapshots.iter_mut().any(|snapshot| match snapshot {
+                Snapshot::Period(Period { seal: Some(seal), .. }) => {
+                    change(seal);
+                    true
+                }
+                _ => false,
+            }),
+            Outcome::Refused(_) => false,
+        })
+    };
+    let changes: [(&str, fn(&mut Seal)); 5] = [
+        ("seal's journal head", |seal| seal.journal.hash.0[0] ^= 1),
+        ("seal's last entry", |seal| seal.last_entry = seal.last_entry.next()),
+        ("sealed balances", |seal| seal.balances[0].debits += 1),
+        ("seal's hash", |seal| seal.hash.0[31] ^= 1),
+        ("seal's date", |seal| seal.as_of = date("2025-12-30")),
+    ];
+    for (what, change) in changes {
+        let report = with_seal(change);
+        assert!(report.differences.iter().any(|difference| difference.key.ends_with(what)), "{what}: {report}");
+    }
 }
 
 #[test]

@@ -91,6 +91,7 @@ async fn furnish(ledger: &Ledger) {
             json!({"debit": "assets:petty-cash", "credit": "assets:bank", "amount": "0.40", "currency": "USD"}),
         )
         .await;
+    ledger.made("periods/2026-01/soft-close", "soft", json!({})).await;
 }
 
 #[tokio::test]
@@ -177,6 +178,12 @@ async fn what_the_state_machine_refuses_is_final_and_changes_nothing() {
         .await;
     check.check("over_refund", "refunds", json!({"id": "re_9", "payment": "pay_1", "amount": "59.01"})).await;
     let atomic = json!({"atomic": true, "transfers": [transfer("assets:petty-cash", "assets:bank", "1.00", "USD"), transfer("assets:bank", "assets:petty-cash", "9.00", "USD")]});
+    let mut late = transfer("assets:bank", "assets:petty-cash", "1.00", "USD");
+    late["effective_date"] = json!("2026-01-31");
+    check.check("period_closed", "transfers", late).await;
+    check.check("period_out_of_order", "periods/2026-03/soft-close", json!({})).await;
+    check.check("period_state", "periods/2026-01/soft-close", json!({})).await;
+    check.check("period_not_ready", "periods/2026-01/close", json!({})).await;
     check.check("overdraft", "transfers:batch", atomic).await;
 
     let empty = json!({"id": "bare", "functional_currency": "USD", "chart": "empty"});

@@ -1,0 +1,50 @@
+//! Fiscal calendars, periods and their seals.
+
+use partita_core::period::{
+    Blocker, BlockerKind, Calendar, Digest, JournalHead, Month, Period, PeriodId, PeriodState, Seal, SealedBalance,
+};
+
+use super::{CodecError, Reader, Stored, Writer};
+
+impl Stored for Month {
+    fn put(&self, writer: &mut Writer) {
+        writer.byte(self.number());
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
+        Self::new(reader.byte()?).ok_or(CodecError::Invalid { what: "a month", rule: "1 to 12" })
+    }
+}
+
+/// Months since January of year 1.
+impl Stored for PeriodId {
+    fn put(&self, writer: &mut Writer) {
+        self.months().put(writer);
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
+        Self::from_months(u32::take(reader)?)
+            .ok_or(CodecError::Invalid { what: "a period", rule: "in the years 1 to 9999" })
+    }
+}
+
+impl Stored for Digest {
+    fn put(&self, writer: &mut Writer) {
+        self.0.put(writer);
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
+        Stored::take(reader).map(Self)
+    }
+}
+
+stored_enum!(PeriodState { 0 => Open, 1 => SoftClosed, 2 => Closed });
+stored_struct!(Calendar { first_month, soft_closed_through, closed_through, decided });
+stored_enum!(BlockerKind { 0 => MustZero, 1 => UnappliedCash });
+stored_enum!(Blocker {
+    0 => MustZero { account, currency, balance, decimals }, 1 => UnappliedCash { account, currency, balance, decimals },
+});
+stored_struct!(SealedBalance { account, currency, debits, credits });
+stored_struct!(JournalHead { position, hash });
+stored_struct!(Seal { as_of, journal, last_entry, balances, hash });
+stored_struct!(Period { id, state, seal, accepted, reopened, reason, decided });
