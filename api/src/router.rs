@@ -71,15 +71,12 @@ fn documented() -> OpenApiRouter<App> {
         .routes(routes!(refunds::settle))
         .routes(routes!(refunds::fail))
         .routes(routes!(parties::get))
-<<<<<<< HEAD
         .routes(routes!(export::get))
-=======
         .routes(routes!(periods::list))
         .routes(routes!(periods::get))
         .routes(routes!(periods::soft_close))
         .routes(routes!(periods::close))
         .routes(routes!(periods::reopen))
->>>>>>> 2c634de (Format: periods are soft-closed, closed with a seal, and reopened; a closed period refuses entries)
         .routes(routes!(reports::journal_listing::get))
         .routes(routes!(reports::trial_balance::get))
         .routes(routes!(keys::get))
