@@ -2,6 +2,8 @@
 //!
 //! One test binary, a module for each subject: linking it once is what keeps the tests quick to build.
 
+#![allow(clippy::unwrap_used, reason = "a test stops where something is wrong")]
+
 mod connections;
 mod export;
 mod flows;

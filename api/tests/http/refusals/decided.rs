@@ -95,6 +95,7 @@ async fn furnish(ledger: &Ledger) {
 }
 
 #[tokio::test]
+#[allow(clippy::too_many_lines, reason = "a list to read from top to bottom")]
 async fn what_the_state_machine_refuses_is_final_and_changes_nothing() {
     let ledger = Ledger::with_book().await;
     furnish(&ledger).await;

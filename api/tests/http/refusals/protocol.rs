@@ -7,6 +7,7 @@ use super::{Undecided, entry, line};
 use crate::support::Ledger;
 
 #[tokio::test]
+#[allow(clippy::too_many_lines, reason = "a list to read from top to bottom")]
 async fn what_http_refuses_leaves_no_trace() {
     let ledger = Ledger::with_book().await;
     let mut check = Undecided { ledger: &ledger, text: String::new(), count: 0 };
