@@ -30,8 +30,15 @@ impl Client {
     /// If no HTTP client can be made at all.
     #[must_use]
     pub fn new(url: &str) -> Self {
+        Self::with_timeout(url, TIMEOUT)
+    }
+
+    /// # Panics
+    /// As [`Client::new`].
+    #[must_use]
+    pub fn with_timeout(url: &str, timeout: Duration) -> Self {
         let http = reqwest::Client::builder()
-            .timeout(TIMEOUT)
+            .timeout(timeout)
             .tcp_nodelay(true)
             .retry(reqwest::retry::never())
             .build()
@@ -58,14 +65,22 @@ impl Client {
 
     /// Every decision so far, of all books.
     pub async fn feed(&self) -> Result<Vec<Value>, HarnessError> {
-        let request = || "GET /v1/journal".to_owned();
-        let no_answer = |source| HarnessError::NoAnswer { request: request(), source };
-        let response = self.http.get(format!("{}/v1/journal", self.url)).send().await.map_err(no_answer)?;
+        self.lines("/v1/journal").await
+    }
+
+    /// A read that must succeed and has one JSON value a line.
+    pub async fn lines(&self, path: &str) -> Result<Vec<Value>, HarnessError> {
+        let request = format!("GET {path}");
+        let no_answer = |source| HarnessError::NoAnswer { request: request.clone(), source };
+        let response = self.http.get(format!("{}{path}", self.url)).send().await.map_err(no_answer)?;
         let status = response.status().as_u16();
         let text = response.text().await.map_err(no_answer)?;
         let lines: Result<Vec<Value>, _> =
             text.lines().filter(|line| !line.is_empty()).map(serde_json::from_str).collect();
-        lines.map_err(|_not_json| HarnessError::Unexpected { request: request(), status, body: text })
+        match lines {
+            Ok(lines) if status == 200 => Ok(lines),
+            _ => Err(HarnessError::Unexpected { request, status, body: text }),
+        }
     }
 
     /// A write that must be answered 201, and whether as a replay.

@@ -2,21 +2,26 @@
 //! so that what it believes about an answer is its own.
 //!
 //! - [`node`]: a `partita serve` process on a loopback port, killed when dropped;
+//! - [`hosts`], [`cluster`]: several of them, killed, paused, cut off from each other and put back;
 //! - [`command`]: the other commands of the binary, run to their end;
 //! - [`client`]: requests and answers as JSON values;
 //! - [`books`]: what a book holds, read whole, so that two can be compared;
 //! - [`transfers`]: a load whose every acknowledgement is remembered, and the check that nothing of it is lost;
 //! - [`every_operation`]: a book in which every operation happened, at random;
 //! - [`programs`]: hledger, ledger and beancount, and the trial balances that they compute from an export;
-//! - [`damage`]: bytes flipped and files cut behind a stopped node's back.
+//! - [`damage`]: bytes flipped and files cut behind a stopped node's back;
+//! - [`chaos`]: runs of a load under faults, their histories, and the checkers that judge them.
 //!
 //! Every wait has a deadline, and every test that injects faults counts them.
 
 pub mod books;
+pub mod chaos;
 pub mod client;
+pub mod cluster;
 pub mod command;
 pub mod damage;
 pub mod every_operation;
+pub mod hosts;
 pub mod node;
 pub mod programs;
 pub mod transfers;
@@ -39,6 +44,12 @@ pub enum HarnessError {
     Late { what: &'static str, seconds: u64, log: String },
     #[error("the node ended with {status} before it was ready; its log ends with:\n{log}")]
     EndedEarly { status: ExitStatus, log: String },
+    #[error("no free port on the loopback interface")]
+    NoPort(#[source] std::io::Error),
+    #[error("{command}: {said}")]
+    Network { command: String, said: String },
+    #[error("no fault is called {name}")]
+    NoFault { name: String },
     #[error("no answer to {request}")]
     NoAnswer {
         request: String,

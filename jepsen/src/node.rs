@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::HarnessError;
 use crate::client::Client;
+use crate::hosts::Place;
 
 const READY: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(60);
@@ -33,7 +34,20 @@ impl Node {
 
     /// Starts a node of which nothing is expected yet: it may refuse to run.
     pub fn spawn(data: &Path, args: &[&str]) -> Result<Self, HarnessError> {
-        Self::run(Command::new(binary()?), data, args)
+        Self::run(Command::new(binary()?), data, None, args)
+    }
+
+    /// The same at a place of a cluster.
+    pub fn spawn_at(place: &Place, data: &Path, args: &[&str]) -> Result<Self, HarnessError> {
+        let command = match place.enter.split_first() {
+            None => Command::new(binary()?),
+            Some((enter, more)) => {
+                let mut command = Command::new(enter);
+                command.args(more).arg(binary()?);
+                command
+            }
+        };
+        Self::run(command, data, Some(&place.listen), args)
     }
 
     /// A node that the kernel cuts off in the middle of the first write that would make any file longer than this.
@@ -41,13 +55,13 @@ impl Node {
         let mut shell = Command::new("sh");
         // POSIX counts the limit in blocks of 512 bytes.
         shell.args(["-c", "ulimit -f \"$0\"; exec \"$@\"", &(kibibytes * 2).to_string()]).arg(binary()?);
-        let mut node = Self::run(shell, data, args)?;
+        let mut node = Self::run(shell, data, None, args)?;
         node.wait_until_ready().await?;
         Ok(node)
     }
 
-    /// `command` lacks only the arguments.
-    fn run(mut command: Command, data: &Path, args: &[&str]) -> Result<Self, HarnessError> {
+    /// `command` lacks only the arguments; without an address to listen on it gets a free one.
+    fn run(mut command: Command, data: &Path, listen: Option<&str>, args: &[&str]) -> Result<Self, HarnessError> {
         let log = data.with_extension("log");
         let file = |what| {
             let path = log.clone();
@@ -55,7 +69,10 @@ impl Node {
         };
         let out = File::options().create(true).append(true).open(&log).map_err(file("cannot be opened"))?;
         let errors = out.try_clone().map_err(file("cannot be opened twice"))?;
-        let address = free_address().map_err(file("no free port for the node that logs to it"))?;
+        let address = match listen {
+            Some(address) => address.to_owned(),
+            None => free_address()?,
+        };
         let child = command
             .arg("serve")
             .arg("--data")
@@ -70,7 +87,17 @@ impl Node {
         Ok(Self { child, url: format!("http://{address}"), log })
     }
 
-    async fn wait_until_ready(&mut self) -> Result<(), HarnessError> {
+    /// Until it answers every read and write.
+    pub async fn wait_until_ready(&mut self) -> Result<(), HarnessError> {
+        self.wait_until("/readyz", "readiness").await
+    }
+
+    /// Until it answers at all: without a majority of its cluster it goes no further.
+    pub async fn wait_until_alive(&mut self) -> Result<(), HarnessError> {
+        self.wait_until("/livez", "an answer").await
+    }
+
+    async fn wait_until(&mut self, path: &str, what: &'static str) -> Result<(), HarnessError> {
         let client = self.client();
         let deadline = Instant::now() + READY;
         loop {
@@ -78,11 +105,11 @@ impl Node {
                 return Err(HarnessError::EndedEarly { status, log: self.log_tail() });
             }
             // Until it listens there is no answer, and that is no failure yet.
-            if client.get("/readyz").await.is_ok_and(|reply| reply.status == 200) {
+            if client.get(path).await.is_ok_and(|reply| reply.status == 200) {
                 return Ok(());
             }
             if Instant::now() > deadline {
-                return Err(self.late("readiness", READY));
+                return Err(self.late(what, READY));
             }
             tokio::time::sleep(POLL).await;
         }
@@ -112,8 +139,23 @@ impl Node {
     }
 
     pub fn terminate(&self) -> Result<(), HarnessError> {
+        self.signal("TERM")
+    }
+
+    /// SIGSTOP: it neither answers nor closes its connections.
+    pub fn pause(&self) -> Result<(), HarnessError> {
+        self.signal("STOP")
+    }
+
+    /// SIGCONT: it goes on as if nothing had been.
+    pub fn resume(&self) -> Result<(), HarnessError> {
+        self.signal("CONT")
+    }
+
+    fn signal(&self, name: &str) -> Result<(), HarnessError> {
         // The standard library sends no other signal than SIGKILL; every shell has kill built in.
-        let sent = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &self.child.id().to_string()]).status();
+        let script = format!("kill -{name} \"$0\"");
+        let sent = Command::new("sh").args(["-c", &script, &self.child.id().to_string()]).status();
         sent.map(drop).map_err(|source| self.lost(source))
     }
 
@@ -162,23 +204,26 @@ impl Drop for Node {
     }
 }
 
-/// `PARTITA_BIN`, or `partita` of the same build as the running test: `target/release/deps/test` → `target/release/partita`.
+/// `PARTITA_BIN`, or `partita` of the same build as the running program: beside it, or, for a test,
+/// `target/release/deps/test` → `target/release/partita`.
 pub fn binary() -> Result<PathBuf, HarnessError> {
     let path = match std::env::var_os("PARTITA_BIN") {
         Some(path) => PathBuf::from(path),
         None => {
             let test = std::env::current_exe().map_err(|source| HarnessError::File {
                 path: PathBuf::from("."),
-                what: "the running test's own path is unknown",
+                what: "the running program's own path is unknown",
                 source,
             })?;
-            test.ancestors().nth(2).unwrap_or(Path::new(".")).join("partita")
+            let beside = test.with_file_name("partita");
+            if beside.is_file() { beside } else { test.ancestors().nth(2).unwrap_or(Path::new(".")).join("partita") }
         }
     };
     if path.is_file() { Ok(path) } else { Err(HarnessError::NoBinary { path }) }
 }
 
 /// Free a moment ago; nothing else on a test machine hurries to take it.
-fn free_address() -> std::io::Result<String> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
+pub fn free_address() -> Result<String, HarnessError> {
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    free.map(|address| address.to_string()).map_err(HarnessError::NoPort)
 }

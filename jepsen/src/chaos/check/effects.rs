@@ -1,0 +1,64 @@
+//! Lost, phantom and doubled effects: the journal against what was sent and what was acknowledged.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Anomalies, Verdict, count};
+use crate::chaos::history::{Operation, Record, Status};
+
+/// One decision as the journal's feed shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedDecision {
+    pub position: u64,
+    /// Absent for what the ledger decided by itself.
+    pub key: Option<String>,
+    pub accepted: bool,
+}
+
+/// `feed` is the whole journal after the run.
+#[must_use]
+pub fn check(history: &[Record], feed: &[FeedDecision]) -> Verdict {
+    let mut anomalies = Anomalies::default();
+    let mut positions: BTreeMap<&str, &FeedDecision> = BTreeMap::new();
+    for (decision, expected) in feed.iter().zip(1..) {
+        if decision.position != expected {
+            anomalies.add(|| format!("the journal has {} where {expected} should be", decision.position));
+        }
+        let Some(key) = &decision.key else {
+            anomalies.add(|| format!("nobody asked for what was decided at {}", decision.position));
+            continue;
+        };
+        if let Some(before) = positions.insert(key, decision) {
+            let first = before.position;
+            anomalies.add(|| format!("doubled: key {key} was decided at {first} and at {}", decision.position));
+        }
+    }
+    let sent: BTreeSet<&str> = history.iter().filter_map(|record| record.key.as_deref()).collect();
+    for key in positions.keys() {
+        if !sent.contains(key) {
+            anomalies.add(|| format!("phantom: nobody sent key {key}"));
+        }
+    }
+    let mut acknowledged = 0;
+    for record in history {
+        let (Operation::Transfer { .. }, Status::Ok, Some(key), Some(outcome)) =
+            (&record.operation, record.status, &record.key, &record.result)
+        else {
+            continue;
+        };
+        acknowledged += 1;
+        let found = positions.get(key.as_str());
+        let is_same = found.is_some_and(|decision| {
+            Some(decision.position) == outcome.position && decision.accepted == (outcome.code == "posted")
+        });
+        if !is_same {
+            anomalies.add(|| format!("lost: key {key} was answered {outcome:?}, the journal has {found:?}"));
+        }
+    }
+    let counted = vec![
+        ("acknowledged", acknowledged),
+        ("decisions in the journal", count(feed.len())),
+        ("keys sent", count(sent.len())),
+    ];
+    let claim = "what was acknowledged is in the journal, once, and nothing else is";
+    Verdict { checker: "effects", claim, result: anomalies.judge(), counted }
+}

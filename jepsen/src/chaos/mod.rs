@@ -1,0 +1,19 @@
+//! Chaos runs: a load, faults while it runs, and checkers that judge by a model of their own.
+//!
+//! - [`history`]: what each client did and saw, one JSON line an operation;
+//! - [`bank`]: transfers in closed groups of accounts, and the model that has to reproduce every answer;
+//! - [`bookkeeping`]: the bank's book on a ledger, request by request;
+//! - [`load`]: the clients;
+//! - [`faults`]: what can be done to a cluster, and the log of what was done;
+//! - [`run`]: one run from an empty cluster to its verdicts;
+//! - [`check`]: the checkers, one file each; each says what it counted, and *unknown* is never *passed*;
+//! - [`report`]: the run in words, and as a page.
+
+pub mod bank;
+pub mod bookkeeping;
+pub mod check;
+pub mod faults;
+pub mod history;
+pub mod load;
+pub mod report;
+pub mod run;
