@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use partita_api::cli;
 use partita_api::serve::Serve;
+use partita_storage::codec::Levels;
 
 /// A replicated double-entry ledger: charges, payments and refunds as balanced journal entries.
 #[derive(Debug, Parser)]
@@ -23,7 +24,7 @@ enum Command {
 
 fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Serve(serve) => serve.run(),
+        Command::Serve(serve) => serve.run(Levels::OWN),
         Command::Client(command) => cli::run(command),
     }
 }

@@ -21,6 +21,7 @@ use tracing_subscriber::EnvFilter;
 use crate::app::{App, chain};
 use crate::{metrics, router};
 use partita_consensus::{Node, NodeConfig, StartError};
+use partita_storage::codec::Levels;
 
 /// The most connections at one time; others wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 4_096;
@@ -70,10 +71,10 @@ enum ServeError {
 impl Serve {
     /// Runs until SIGTERM or SIGINT.
     #[must_use]
-    pub fn run(self) -> ExitCode {
+    pub fn run(self, levels: Levels) -> ExitCode {
         start_logs();
         metrics::install();
-        match self.serve() {
+        match self.serve(levels) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 tracing::error!(error = chain(&error), "partita does not serve");
@@ -86,19 +87,19 @@ impl Serve {
         }
     }
 
-    fn serve(self) -> Result<(), ServeError> {
+    fn serve(self, levels: Levels) -> Result<(), ServeError> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ServeError::Runtime)?;
-        let served = runtime.block_on(self.serve_until_told());
+        let served = runtime.block_on(self.serve_until_told(levels));
         // Threads that hang must not keep the process: what matters is on disk.
         runtime.shutdown_timeout(Duration::from_secs(2));
         served
     }
 
-    async fn serve_until_told(self) -> Result<(), ServeError> {
+    async fn serve_until_told(self, levels: Levels) -> Result<(), ServeError> {
         let stop = stop_signal()?;
         let Self { data, listen, memory } = self;
         let listener = bind(listen).await?;
-        let config = NodeConfig::alone(data.clone(), NODE_ID, memory);
+        let config = NodeConfig { levels, ..NodeConfig::alone(data.clone(), NODE_ID, memory) };
         let node = Node::start(config).await.map_err(|source| ServeError::Start { data: data.clone(), source })?;
         let app = App::new(node);
         let address = listener.local_addr().unwrap_or(listen);

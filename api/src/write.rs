@@ -23,9 +23,11 @@ use crate::body::JsonBody;
 use crate::names::Names;
 use crate::problem::{Code, Problem};
 use crate::routes::charges::check_rate;
-use partita_consensus::SubmitError;
+use partita_consensus::{Shortage, SubmitError};
 
 const KEY_HEADER: &str = "idempotency-key";
+/// Space becomes free when somebody makes it.
+const SHORT_OF_DISK_SECONDS: u32 = 10;
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// Who posts, until callers authenticate.
 const ANONYMOUS: &str = "anonymous";
@@ -211,6 +213,15 @@ pub fn submit_problem(error: SubmitError) -> Problem {
         SubmitError::Overloaded { retry_after } => {
             let seconds = u32::try_from(retry_after.as_secs()).unwrap_or(u32::MAX).max(1);
             Problem::new(Code::Overloaded, "too much is waiting; nothing was proposed").retry_after(seconds)
+        }
+        SubmitError::ShortOfDisk(Shortage { free_bytes, needed_bytes }) => {
+            let mebibytes = |bytes: u64| bytes >> 20;
+            let detail = format!(
+                "the disk is short: {} MiB are free, {} MiB are needed; nothing was proposed",
+                mebibytes(free_bytes),
+                mebibytes(needed_bytes)
+            );
+            Problem::new(Code::Overloaded, detail).retry_after(SHORT_OF_DISK_SECONDS)
         }
         SubmitError::ShuttingDown => {
             Problem::new(Code::ShuttingDown, "this node is shutting down; nothing was proposed")

@@ -16,11 +16,14 @@ use openraft::impls::ProgressResponder;
 use openraft::raft::ClientWriteResult;
 use partita_core::decision::{Answer, Command};
 use partita_core::wellformed::{Malformed, check};
+use partita_storage::codec::Levels;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::applier::approximate;
+use crate::disk::{DiskGuard, Shortage};
 use crate::environment::SharedEnvironment;
+use crate::levels::{ActiveLevel, emitted};
 use crate::proposal::{EncodedPiece, ProposalBytes, encode_pieces};
 use crate::raft_types::{Proposal, TypeConfig};
 use crate::state_machine::StateMachine;
@@ -41,6 +44,8 @@ pub enum SubmitError {
     NoLeader,
     #[error("too much is waiting; nothing was proposed")]
     Overloaded { retry_after: Duration },
+    #[error("the disk is short: {} bytes are free, {} are needed; nothing was proposed", .0.free_bytes, .0.needed_bytes)]
+    ShortOfDisk(Shortage),
     #[error("the node is shutting down; nothing was proposed")]
     ShuttingDown,
     #[error("malformed: {0}; nothing was proposed")]
@@ -114,17 +119,26 @@ pub(crate) struct Batcher {
     flights: Arc<Semaphore>,
     closing: Arc<AtomicBool>,
     environment: SharedEnvironment,
+    levels: Levels,
+    active_level: ActiveLevel,
+    disk: DiskGuard,
 }
 
 impl Batcher {
     /// Starts the task that proposes.
-    pub(crate) fn start(raft: Raft<TypeConfig, StateMachine>, environment: SharedEnvironment) -> Self {
+    pub(crate) fn start(
+        raft: Raft<TypeConfig, StateMachine>,
+        environment: SharedEnvironment,
+        levels: Levels,
+        active_level: ActiveLevel,
+        disk: DiskGuard,
+    ) -> Self {
         let (pieces, queue) = mpsc::unbounded_channel();
         let depth = Arc::new(Depth::default());
         let flights = Arc::new(Semaphore::new(IN_FLIGHT));
         let proposer = Proposer { raft, depth: Arc::clone(&depth), flights: Arc::clone(&flights) };
         tokio::spawn(proposer.run(queue));
-        Self { pieces, depth, flights, closing: Arc::default(), environment }
+        Self { pieces, depth, flights, closing: Arc::default(), environment, levels, active_level, disk }
     }
 
     pub(crate) fn queued_commands(&self) -> usize {
@@ -140,6 +154,9 @@ impl Batcher {
         if self.closing.load(Ordering::Acquire) {
             return Err(SubmitError::ShuttingDown);
         }
+        if let Some(shortage) = self.disk.shortage() {
+            return Err(SubmitError::ShortOfDisk(shortage));
+        }
         // A posting rule that asserts what a request did not hold to would stop every replica, at every restart.
         for command in &commands {
             check(&command.operation)?;
@@ -148,7 +165,7 @@ impl Batcher {
         for command in &mut commands {
             command.stamp = stamp;
         }
-        let pieces = encode_pieces(&commands);
+        let pieces = encode_pieces(&commands, emitted(&self.active_level, self.levels));
         let count = commands.len();
         drop(commands);
         let bytes = pieces.iter().map(|piece| piece.bytes.len()).sum();

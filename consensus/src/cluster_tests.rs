@@ -94,10 +94,10 @@ impl Place {
         let socket = Socket::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         *self.listens_at.lock() = socket.address();
         let peering = Peering { socket, address: self.address.to_string(), founds };
-        let Disks { log, mark, tables, memory_bytes } = self.disks.clone();
-        let identity = Identity { cluster: ClusterId([1; 16]), node_id: self.id };
+        let Disks { log, mark, tables, memory_bytes, levels } = self.disks.clone();
+        let identity = Identity { cluster: ClusterId([1; 16]), node_id: self.id, levels };
         let environment: SharedEnvironment = TestMachine::new();
-        let stores = Stores { log, mark, tables };
+        let stores = Stores { log, mark, tables, directories: vec![] };
         let node = Node::start_among(stores, identity, memory_bytes, environment, Some(peering)).await.unwrap();
         self.node = Some(Arc::new(node));
     }
@@ -359,9 +359,10 @@ async fn followers_sync_while_the_leader_does() {
 async fn a_member_of_a_cluster_does_not_start_where_nobody_reaches_it() {
     let mut nodes = Nodes::start(3).await;
     nodes.place(2).kill().await;
-    let Disks { log, mark, tables, memory_bytes } = nodes.places[1].disks.clone();
-    let identity = Identity { cluster: ClusterId([1; 16]), node_id: 2 };
+    let Disks { log, mark, tables, memory_bytes, levels } = nodes.places[1].disks.clone();
+    let identity = Identity { cluster: ClusterId([1; 16]), node_id: 2, levels };
     let environment: SharedEnvironment = TestMachine::new();
-    let error = Node::start_with(Stores { log, mark, tables }, identity, memory_bytes, environment).await;
+    let error =
+        Node::start_with(Stores { log, mark, tables, directories: vec![] }, identity, memory_bytes, environment).await;
     assert!(matches!(error.map(|_| ()), Err(StartError::NotListening)));
 }

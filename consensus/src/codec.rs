@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use partita_storage::codec::Level;
 use partita_storage::log::EntryId;
+use partita_storage::state::Applied;
 
 use crate::raft_types::{Instance, Member, RaftLogId, RaftMembership, RaftStoredMembership, entry_id, raft_log_id};
 
@@ -13,8 +15,6 @@ use crate::raft_types::{Instance, Member, RaftLogId, RaftMembership, RaftStoredM
 const MEMBERSHIP_VERSION: u8 = 2;
 /// Version 1 had neither the level nor the greatest node id.
 const RAFT_STATE_VERSION: u8 = 2;
-/// The level of a state that does not name one.
-const FIRST_LEVEL: u8 = 1;
 /// A member's flags.
 const STANDBY: u8 = 1;
 const HAS_INSTANCE: u8 = 2;
@@ -107,21 +107,14 @@ fn membership(input: &mut Input<'_>) -> Result<RaftMembership, CodecError> {
 }
 
 /// The last applied entry and what held there: what a checkpoint keeps of raft.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct RaftState {
     pub(crate) last: Option<RaftLogId>,
     pub(crate) membership: RaftStoredMembership,
-    /// The active level of the replicated rules.
-    pub(crate) level: u8,
+    /// The active level of the replicated rules; none while no batch was applied.
+    pub(crate) level: Option<Level>,
     /// The greatest id that ever was in a membership: it and those below are never given again.
     pub(crate) greatest_node_id: u64,
-}
-
-impl Default for RaftState {
-    fn default() -> Self {
-        let membership = RaftStoredMembership::default();
-        Self { last: None, membership, level: FIRST_LEVEL, greatest_node_id: 0 }
-    }
 }
 
 impl RaftState {
@@ -136,9 +129,14 @@ impl RaftState {
         put_log_id(&mut out, self.last.as_ref());
         put_log_id(&mut out, self.membership.log_id().as_ref());
         out.extend_from_slice(&encode_membership(self.membership.membership()));
-        out.push(self.level);
+        out.push(Level::byte_of(self.level));
         out.extend_from_slice(&self.greatest_node_id.to_le_bytes());
         out
+    }
+
+    /// What the state database keeps of it; nothing where nothing was applied.
+    pub(crate) fn applied(&self) -> Option<Applied> {
+        self.last.map(|last| Applied { index: last.index, level: self.level, raft: self.encode() })
     }
 
     /// Nothing at all is a state to which nothing was applied.
@@ -152,8 +150,9 @@ impl RaftState {
         let membership_id = input.log_id()?;
         let membership = membership(&mut input)?;
         let (level, greatest_node_id) = match version {
-            1 => (FIRST_LEVEL, greatest_node_id(&membership)),
-            _ => (input.byte()?, input.integer()?),
+            // It was written while there was one level.
+            1 => (Some(Level::FIRST), greatest_node_id(&membership)),
+            _ => (Level::new(input.byte()?), input.integer()?),
         };
         input.end()?;
         Ok(Self { last, membership: RaftStoredMembership::new(membership_id, membership), level, greatest_node_id })
@@ -291,7 +290,7 @@ mod tests {
     #[test]
     fn stored_bytes_never_change() {
         let membership = RaftStoredMembership::new(Some(log_id(1, 4)), three_members());
-        let state = RaftState { last: Some(log_id(2, 9)), membership, level: 3, greatest_node_id: 7 };
+        let state = RaftState { last: Some(log_id(2, 9)), membership, level: Level::new(3), greatest_node_id: 7 };
         assert_eq!(
             hex(&state.encode()),
             "0201020000000000000001000000000000000900000000000000\
@@ -318,7 +317,7 @@ mod tests {
         let addresses: Vec<Member> = read.membership.membership().nodes().map(|(_, member)| member.clone()).collect();
         let alone = |address: &str| Member { address: address.to_owned(), instance: None, standby: false };
         assert_eq!(addresses, [alone("n1:7000"), alone("n2:7000"), alone("n3:7000")]);
-        assert_eq!((read.last, read.level, read.greatest_node_id), (Some(log_id(2, 9)), 1, 3));
+        assert_eq!((read.last, read.level, read.greatest_node_id), (Some(log_id(2, 9)), Some(Level::FIRST), 3));
     }
 
     #[test]

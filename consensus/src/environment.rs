@@ -5,7 +5,9 @@
 
 use std::any::Any;
 use std::fmt;
+use std::io;
 use std::panic::AssertUnwindSafe;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -20,6 +22,9 @@ pub trait Environment: fmt::Debug + Send + Sync + 'static {
     fn now(&self) -> Timestamp;
 
     fn random(&self) -> [u8; 16];
+
+    /// What this process may still write to the file system of a directory.
+    fn free_bytes(&self, directory: &Path) -> io::Result<u64>;
 
     /// Runs `work` on a thread of its own. If it panics the process stops.
     fn spawn_dedicated(&self, name: &'static str, work: BoxFuture<'static, ()>);
@@ -40,6 +45,11 @@ impl Environment for Machine {
 
     fn random(&self) -> [u8; 16] {
         rand::random()
+    }
+
+    fn free_bytes(&self, directory: &Path) -> io::Result<u64> {
+        let found = rustix::fs::statvfs(directory)?;
+        Ok(found.f_bavail.saturating_mul(found.f_frsize))
     }
 
     fn spawn_dedicated(&self, name: &'static str, work: BoxFuture<'static, ()>) {

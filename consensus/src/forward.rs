@@ -10,6 +10,7 @@ use std::time::Duration;
 use partita_core::decision::{Answer, Command};
 use partita_core::id::Position;
 use partita_core::wellformed::check;
+use partita_storage::codec::Levels;
 use partita_storage::engine::TableEngine;
 use partita_storage::state::{Reader, StorageError};
 use tokio::sync::watch;
@@ -19,6 +20,7 @@ use crate::batcher::SubmitError;
 use crate::environment::SharedEnvironment;
 use crate::errors::chain;
 use crate::leadership::Leadership;
+use crate::levels::{ActiveLevel, emitted};
 use crate::peer::message::{Receipt, Request, Response, SubmitFailure};
 use crate::peer::{Channel, PeerAddress, PeerError, Peers};
 use crate::proposal::encode_pieces;
@@ -36,6 +38,8 @@ pub(crate) struct Forwarder<T> {
     reader: Reader<T>,
     position: watch::Receiver<Position>,
     environment: SharedEnvironment,
+    levels: Levels,
+    active_level: ActiveLevel,
 }
 
 impl<T: TableEngine> Forwarder<T> {
@@ -55,8 +59,10 @@ impl<T: TableEngine> Forwarder<T> {
         reader: Reader<T>,
         position: watch::Receiver<Position>,
         environment: SharedEnvironment,
+        levels: Levels,
+        active_level: ActiveLevel,
     ) -> Self {
-        Self { peers, leadership, reader, position, environment }
+        Self { peers, leadership, reader, position, environment, levels, active_level }
     }
 
     /// Has the leader decide commands, and answers once this node has applied what was decided.
@@ -70,7 +76,10 @@ impl<T: TableEngine> Forwarder<T> {
             check(&command.operation)?;
         }
         let count = commands.len();
-        let pieces = encode_pieces(&commands).into_iter().map(|piece| piece.bytes.into()).collect();
+        let pieces = encode_pieces(&commands, emitted(&self.active_level, self.levels))
+            .into_iter()
+            .map(|piece| piece.bytes.into())
+            .collect();
         drop(commands);
         let receipts = match self.ask(leader, &Request::Submit(pieces), deadline).await {
             Ok(Response::Submit(result)) => result.map_err(submit_error)?,
@@ -113,6 +122,7 @@ fn submit_error(failure: SubmitFailure) -> SubmitError {
         // This node found them well-formed: the two run different programs. It proposed nothing.
         SubmitFailure::Malformed => SubmitError::NoLeader,
         SubmitFailure::OutcomeUnknown => SubmitError::OutcomeUnknown,
+        SubmitFailure::ShortOfDisk(shortage) => SubmitError::ShortOfDisk(shortage),
     }
 }
 

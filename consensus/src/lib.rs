@@ -12,10 +12,12 @@ mod batcher;
 pub mod cluster;
 mod codec;
 mod data_directory;
+mod disk;
 pub mod environment;
 mod errors;
 mod forward;
 mod leadership;
+mod levels;
 mod log_store;
 mod network;
 pub mod node;
@@ -31,15 +33,20 @@ pub use barrier::ReadError;
 pub use batcher::SubmitError;
 pub use codec::CodecError;
 pub use data_directory::{ClusterId, DirectoryError, recorded_node};
+pub use disk::Shortage;
 pub use node::{Node, NodeConfig, NodeStatus, Role, StartError};
 pub use verify::{VerifyError, verify};
 
 #[cfg(test)]
 mod appender_tests;
 #[cfg(test)]
+mod bounds_tests;
+#[cfg(test)]
 mod cluster_tests;
 #[cfg(test)]
 mod crash_tests;
+#[cfg(test)]
+mod level_tests;
 #[cfg(test)]
 mod node_tests;
 #[cfg(test)]

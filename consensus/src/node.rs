@@ -14,6 +14,7 @@ use openraft::{Config, Raft, RaftMetrics, ServerState, SnapshotPolicy};
 use parking_lot::Mutex;
 use partita_core::decision::{Answer, Command};
 use partita_core::id::Position;
+use partita_storage::codec::{Level, Levels};
 use partita_storage::engine::{EngineError, RocksEngine, TableEngine};
 use partita_storage::log::mark::MarkFile;
 use partita_storage::log::{LogEngine, LogError, MarkStore, RocksLog, open_log};
@@ -27,13 +28,15 @@ use crate::batcher::{Batcher, SubmitError};
 use crate::cluster::operations::Cluster;
 use crate::codec::{CodecError, RaftState};
 use crate::data_directory::{ClusterId, DataDirectory, DirectoryError, Opened};
+use crate::disk::{DiskGuard, DiskLimits, Shortage, needed_bytes};
 use crate::environment::{Machine, SharedEnvironment};
 use crate::errors::chain;
 use crate::forward::Forwarder;
 use crate::leadership::{ELECTION_TIMEOUT, Leader, Leadership, Metrics, leads};
+use crate::levels::{ActiveLevel, raise_when_all_know};
 use crate::log_store::LogStore;
 use crate::network::Network;
-use crate::peer::{LevelRange, Listener, PeerIdentity, Peers, Socket};
+use crate::peer::{Listener, PeerIdentity, Peers, Socket};
 use crate::raft_types::{Member, TypeConfig, raft_log_id};
 use crate::requests::Requests;
 use crate::state_machine::StateMachine;
@@ -49,6 +52,8 @@ pub struct NodeConfig {
     pub node_id: u64,
     /// Divided among memtables, caches and the working set.
     pub memory_bytes: usize,
+    /// The replicated levels that it knows: [`Levels::OWN`], but in tests of an upgrade.
+    pub levels: Levels,
     /// Where other nodes reach this one. Without it the node is alone.
     pub raft_listen: Option<SocketAddr>,
     /// What other nodes are told to connect to, if that is not where this one listens.
@@ -61,7 +66,15 @@ impl NodeConfig {
     /// A node without others.
     #[must_use]
     pub fn alone(data: PathBuf, node_id: u64, memory_bytes: usize) -> Self {
-        Self { data, node_id, memory_bytes, raft_listen: None, raft_advertise: None, join: Vec::new() }
+        Self {
+            data,
+            node_id,
+            memory_bytes,
+            raft_listen: None,
+            raft_advertise: None,
+            join: Vec::new(),
+            levels: Levels::OWN,
+        }
     }
 }
 
@@ -92,6 +105,8 @@ pub enum StartError {
     },
     #[error("the cluster has other members, and no address is given at which they reach this one")]
     NotListening,
+    #[error("free disk space cannot be read")]
+    FreeSpace(#[source] io::Error),
     #[error("raft cannot start: {reason}")]
     Raft { reason: String },
 }
@@ -132,6 +147,12 @@ pub struct NodeStatus {
     pub applied_index: Option<u64>,
     pub durable_index: Option<u64>,
     pub queued_commands: usize,
+    /// The disk has too little room: writes are refused.
+    pub short_of_disk: Option<Shortage>,
+    /// The replicated level that holds; none while the log has no commands.
+    pub level: Option<Level>,
+    /// The replicated levels that this node knows.
+    pub levels: Levels,
 }
 
 /// The stores of one node: on disk, or in memory for the simulator.
@@ -140,6 +161,8 @@ pub struct Stores<L, M, T> {
     pub log: L,
     pub mark: M,
     pub tables: T,
+    /// Where they lie: free space is watched there. None where they have no disk.
+    pub directories: Vec<PathBuf>,
 }
 
 /// Who a node is.
@@ -147,6 +170,8 @@ pub struct Stores<L, M, T> {
 pub struct Identity {
     pub cluster: ClusterId,
     pub node_id: u64,
+    /// The replicated levels that it knows.
+    pub levels: Levels,
 }
 
 /// How a node is reached by others.
@@ -175,8 +200,13 @@ impl Budget {
         Self { log_memtable: part, entry_cache: part, tables: 8 * part, working_set: 16 * part }
     }
 
-    fn state(&self) -> StateConfig {
-        StateConfig { memory_bytes: self.working_set }
+    fn disk(&self, directories: Vec<PathBuf>, levels: Levels) -> DiskLimits {
+        let generation = u64::try_from(self.state(levels).generation_bytes()).unwrap_or(u64::MAX / 8);
+        DiskLimits { directories, needed_bytes: needed_bytes(generation) }
+    }
+
+    fn state(&self, levels: Levels) -> StateConfig {
+        StateConfig { memory_bytes: self.working_set, levels }
     }
 }
 
@@ -196,6 +226,8 @@ pub struct Node<T: TableEngine = RocksEngine> {
     position: watch::Receiver<Position>,
     durable: watch::Receiver<Option<Durable>>,
     recovered: watch::Receiver<bool>,
+    active_level: ActiveLevel,
+    disk: DiskGuard,
     closing: Arc<AtomicBool>,
     _directory: Option<DataDirectory>,
 }
@@ -220,8 +252,9 @@ impl Node {
             log: RocksLog::open(&directory.log(), budget.log_memtable)?,
             mark: MarkFile::new(&directory.mark()),
             tables: RocksEngine::open(&directory.state(), budget.tables)?,
+            directories: vec![directory.log(), directory.state()],
         };
-        let identity = Identity { cluster: directory.cluster, node_id: config.node_id };
+        let identity = Identity { cluster: directory.cluster, node_id: config.node_id, levels: config.levels };
         let peering = match config.raft_listen {
             None => None,
             Some(address) => Some(listen(address, &config).await?),
@@ -252,9 +285,13 @@ impl<T: TableEngine> Node<T> {
         peering: Option<Peering>,
     ) -> Result<Self, StartError> {
         let budget = Budget::of(memory_bytes);
+        let limits = budget.disk(stores.directories, identity.levels);
+        let disk = DiskGuard::start(limits, Arc::clone(&environment)).map_err(StartError::FreeSpace)?;
         let writer = open_log(stores.log, stores.mark, budget.entry_cache)?;
-        let (applier, checkpointer, reader) = open_state(stores.tables, budget.state()).map_err(StartError::State)?;
+        let state_config = budget.state(identity.levels);
+        let (applier, checkpointer, reader) = open_state(stores.tables, state_config).map_err(StartError::State)?;
         let recovered = RaftState::decode(&applier.applied().raft)?;
+        assert_eq!(recovered.level, applier.applied().level, "both are of one record");
         let log = writer.log();
         check_log_and_state(&log.state(), &recovered)?;
 
@@ -263,13 +300,14 @@ impl<T: TableEngine> Node<T> {
         let ApplierHandle { work, durable, position } =
             start_applier(applier, checkpointer, recovered, Contiguity::Asserted, &environment);
         let store = LogStore::new(log, log_requests.clone());
-        let machine = StateMachine::new(work.clone(), durable.clone(), state);
+        let machine = StateMachine::new(work.clone(), durable.clone(), state, identity.levels);
+        let active_level = machine.active_level();
         let failed = |error: &dyn std::error::Error| StartError::Raft { reason: chain(error) };
         let raft_config = raft_config(&identity).validate().map_err(|error| failed(&error))?;
         let peers = Peers::new(PeerIdentity {
             cluster: Some(identity.cluster),
             node_id: identity.node_id,
-            levels: LevelRange::OWN,
+            levels: identity.levels,
         });
         let network = Network::new(peers.clone());
         let raft = Raft::new(identity.node_id, Arc::new(raft_config), network, store, machine)
@@ -282,14 +320,20 @@ impl<T: TableEngine> Node<T> {
         tokio::spawn(purge_behind_checkpoints(raft.clone(), durable.clone()));
         let (recovered_sender, recovered) = watch::channel(false);
         tokio::spawn(watch_recovery(raft.clone(), recovered_sender));
+        let (node_id, levels) = (identity.node_id, identity.levels);
+        let noted = peers.levels().clone();
+        let knows = move |member, level| noted.of(member).is_some_and(|said| said.know(level));
+        tokio::spawn(raise_when_all_know(raft.clone(), metrics.clone(), node_id, levels, active_level.clone(), knows));
         let leadership = Leadership::new(identity.node_id, &raft);
-        let batcher = Batcher::start(raft.clone(), Arc::clone(&environment));
+        let batcher =
+            Batcher::start(raft.clone(), Arc::clone(&environment), levels, active_level.clone(), disk.clone());
         let barrier = Barrier::start(raft.clone(), leadership.clone(), peers.clone());
         let requests = Requests {
             raft: raft.clone(),
             batcher: batcher.clone(),
             barrier: barrier.clone(),
             leadership: leadership.clone(),
+            levels,
             cluster: Cluster::new(
                 raft.clone(),
                 identity.clone(),
@@ -305,7 +349,15 @@ impl<T: TableEngine> Node<T> {
         found_or_elect(&raft, &identity, founder, listener.is_some()).await?;
 
         Ok(Self {
-            forwarder: Forwarder::new(peers, leadership.clone(), reader.clone(), position.clone(), environment),
+            forwarder: Forwarder::new(
+                peers,
+                leadership.clone(),
+                reader.clone(),
+                position.clone(),
+                environment,
+                levels,
+                active_level.clone(),
+            ),
             batcher,
             barrier,
             listener: Mutex::new(listener),
@@ -319,6 +371,8 @@ impl<T: TableEngine> Node<T> {
             position,
             durable,
             recovered,
+            active_level,
+            disk,
             closing,
             _directory: None,
         })
@@ -392,6 +446,9 @@ impl<T: TableEngine> Node<T> {
             applied_index: metrics.last_applied.map(|id| id.index),
             durable_index,
             queued_commands: self.batcher.queued_commands(),
+            short_of_disk: self.disk.shortage(),
+            level: *self.active_level.borrow(),
+            levels: self.identity.levels,
         }
     }
 

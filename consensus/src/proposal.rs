@@ -1,11 +1,13 @@
 //! What one raft entry carries: the encoded commands of many callers, one piece after the other.
 //!
 //! Each caller's task encodes its own commands, so that merging is copying: `length (u32, little-endian) ‖ piece`,
-//! repeated. A piece is a sealed batch of `partita_storage::codec`. Answers come in the order of the commands.
+//! repeated. A piece is a sealed batch of `partita_storage::codec`, of the level that held when it was encoded. Answers
+//! come in the order of the commands. An empty batch of the next level, alone in its entry, raises the level.
 
 use partita_core::decision::Command;
 use partita_core::operation::{MAX_PARTS, Operation};
-use partita_storage::codec::{self, encode_commands};
+use partita_storage::codec::level::follow;
+use partita_storage::codec::{self, Level, LevelError, Levels, encode_commands};
 
 use crate::codec::CodecError;
 
@@ -64,11 +66,11 @@ fn weight(command: &Command) -> usize {
 }
 
 /// Encodes commands as pieces, each at most [`PROPOSAL_BYTES`] and [`PROPOSAL_WEIGHT`] unless it is a single command.
-pub(crate) fn encode_pieces(commands: &[Command]) -> Vec<EncodedPiece> {
+pub(crate) fn encode_pieces(commands: &[Command], level: Level) -> Vec<EncodedPiece> {
     let mut pieces = Vec::new();
     let mut waiting: Vec<&[Command]> = commands.chunks(PIECE_COMMANDS).rev().collect();
     while let Some(chunk) = waiting.pop() {
-        let bytes = encode_commands(chunk);
+        let bytes = encode_commands(chunk, level);
         let weight = chunk.iter().map(weight).sum();
         if (bytes.len() + LENGTH_BYTES > PROPOSAL_BYTES || weight > PROPOSAL_WEIGHT) && chunk.len() > 1 {
             let (first, second) = chunk.split_at(chunk.len() / 2);
@@ -114,18 +116,43 @@ pub(crate) enum ProposalError {
     Framing(#[from] CodecError),
     #[error("a raft entry's commands cannot be decoded")]
     Commands(#[from] codec::CodecError),
+    #[error("a raft entry's commands cannot be taken")]
+    Level(#[from] LevelError),
 }
 
-/// The commands of an entry, in order.
-pub(crate) fn decode_proposal(mut bytes: &[u8]) -> Result<Vec<Command>, ProposalError> {
+/// What an entry carries.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Decoded {
+    /// In their order.
+    pub(crate) commands: Vec<Command>,
+    /// What holds after it; as before it if it carries nothing.
+    pub(crate) level: Option<Level>,
+}
+
+/// The proposal that raises the level.
+pub(crate) fn raising(level: Level) -> Vec<u8> {
+    let mut proposal = ProposalBytes::default();
+    proposal.push(&EncodedPiece { bytes: encode_commands(&[], level), commands: 0, weight: 0 });
+    proposal.finish()
+}
+
+/// The commands of an entry, where `active` held before it.
+pub(crate) fn decode_proposal(
+    mut bytes: &[u8],
+    active: Option<Level>,
+    known: Levels,
+) -> Result<Decoded, ProposalError> {
+    let mut level = active;
     let mut commands = Vec::new();
     while !bytes.is_empty() {
         let short = CodecError::Short { what: "a proposal" };
         let (length, rest) = bytes.split_first_chunk::<LENGTH_BYTES>().ok_or_else(|| short.clone())?;
         let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|_too_large| short.clone())?;
         let (piece, rest) = rest.split_at_checked(length).ok_or(short)?;
-        commands.append(&mut codec::decode_commands(piece)?);
+        let mut batch = codec::decode_commands(piece, known)?;
+        level = Some(follow(level, batch.level, batch.commands.is_empty())?);
+        commands.append(&mut batch.commands);
         bytes = rest;
     }
-    Ok(commands)
+    Ok(Decoded { commands, level })
 }

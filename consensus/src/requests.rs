@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use openraft::Raft;
 use openraft::errors::{Infallible, RaftError};
 use partita_core::decision::Answer;
-use partita_storage::codec::{CodecError, decode_commands};
+use partita_storage::codec::{CodecError, Levels, decode_commands};
 use tokio::time::Instant;
 
 use crate::barrier::Barrier;
@@ -31,6 +31,7 @@ pub(crate) struct Requests {
     pub(crate) batcher: Batcher,
     pub(crate) barrier: Barrier,
     pub(crate) leadership: Leadership,
+    pub(crate) levels: Levels,
     pub(crate) cluster: Cluster,
 }
 
@@ -47,7 +48,7 @@ impl Handler for Requests {
         request: Request,
         deadline: Instant,
     ) -> BoxFuture<'static, Result<Response, Refusal>> {
-        let Self { raft, batcher, barrier, leadership, cluster } = self.clone();
+        let Self { raft, batcher, barrier, leadership, levels, cluster } = self.clone();
         match request {
             Request::Append(append) => {
                 async move { raft.append_entries(append).await.map(Response::Append).map_err(stopped) }.boxed()
@@ -63,7 +64,7 @@ impl Handler for Requests {
             .boxed(),
             Request::Submit(pieces) => async move {
                 let result = match leadership.now() {
-                    Leader::Own => submit(&batcher, &pieces, deadline - WAY_BACK).await,
+                    Leader::Own => submit(&batcher, &pieces, levels, deadline - WAY_BACK).await,
                     Leader::Other(_) | Leader::Unknown => Err(SubmitFailure::NoLeader),
                 };
                 Ok(Response::Submit(result))
@@ -87,9 +88,15 @@ fn stopped(error: RaftError<TypeConfig, Infallible>) -> Refusal {
     }
 }
 
-async fn submit(batcher: &Batcher, pieces: &[Bytes], deadline: Instant) -> Result<Vec<Receipt>, SubmitFailure> {
-    let decoded: Result<Vec<_>, CodecError> = pieces.iter().map(|piece| decode_commands(piece)).collect();
-    let commands = decoded.map_err(|_unreadable| SubmitFailure::Malformed)?.into_iter().flatten().collect();
+async fn submit(
+    batcher: &Batcher,
+    pieces: &[Bytes],
+    levels: Levels,
+    deadline: Instant,
+) -> Result<Vec<Receipt>, SubmitFailure> {
+    let decoded: Result<Vec<_>, CodecError> = pieces.iter().map(|piece| decode_commands(piece, levels)).collect();
+    let batches = decoded.map_err(|_unreadable| SubmitFailure::Malformed)?;
+    let commands = batches.into_iter().flat_map(|batch| batch.commands).collect();
     match batcher.submit(commands, deadline).await {
         Ok(answers) => Ok(answers.iter().map(receipt).collect()),
         Err(SubmitError::NoLeader) => Err(SubmitFailure::NoLeader),
@@ -97,6 +104,7 @@ async fn submit(batcher: &Batcher, pieces: &[Bytes], deadline: Instant) -> Resul
             let retry_after_ms = u32::try_from(retry_after.as_millis()).unwrap_or(u32::MAX);
             Err(SubmitFailure::Overloaded { retry_after_ms })
         }
+        Err(SubmitError::ShortOfDisk(shortage)) => Err(SubmitFailure::ShortOfDisk(shortage)),
         Err(SubmitError::ShuttingDown) => Err(SubmitFailure::Stopping),
         Err(SubmitError::Malformed(_)) => Err(SubmitFailure::Malformed),
         Err(SubmitError::OutcomeUnknown) => Err(SubmitFailure::OutcomeUnknown),

@@ -12,12 +12,13 @@ use openraft::alias::{SnapshotMetaOf, SnapshotOf};
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine, Snapshot, SnapshotMeta};
 use openraft::{EntryPayload, OptionalSend};
 use partita_core::id::Position;
-use partita_storage::state::Applied;
+use partita_storage::codec::{Level, Levels};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::applier::{Applicable, Durable, Work};
 use crate::codec::RaftState;
-use crate::proposal::decode_proposal;
+use crate::levels::ActiveLevel;
+use crate::proposal::{Decoded, decode_proposal};
 use crate::raft_types::{RaftLogId, RaftStoredMembership, TypeConfig};
 
 /// What is known of a checkpoint beside its raft state.
@@ -31,12 +32,34 @@ pub(crate) struct StateMachine {
     work: mpsc::Sender<Work>,
     durable: watch::Receiver<Option<Durable>>,
     state: RaftState,
+    levels: Levels,
+    active_level: watch::Sender<Option<Level>>,
 }
 
 impl StateMachine {
     /// `state` is what the applier has applied.
-    pub(crate) fn new(work: mpsc::Sender<Work>, durable: watch::Receiver<Option<Durable>>, state: RaftState) -> Self {
-        Self { work, durable, state }
+    pub(crate) fn new(
+        work: mpsc::Sender<Work>,
+        durable: watch::Receiver<Option<Durable>>,
+        state: RaftState,
+        levels: Levels,
+    ) -> Self {
+        let active_level = watch::Sender::new(state.level);
+        Self { work, durable, state, levels, active_level }
+    }
+
+    /// What holds after the last entry that was applied, or is about to be.
+    pub(crate) fn active_level(&self) -> ActiveLevel {
+        self.active_level.subscribe()
+    }
+
+    /// The level that commands are proposed at from now on.
+    fn set_level(&mut self, level: Option<Level>) {
+        self.state.level = level;
+        let changed = self.active_level.send_if_modified(|active| std::mem::replace(active, level) != level);
+        if changed && let Some(level) = level {
+            metrics::gauge!("partita_replicated_level").set(level.number());
+        }
     }
 
     /// What was handed to the applier: everything committed, once openraft says that it is applied.
@@ -58,14 +81,19 @@ impl StateMachine {
     async fn apply_entry(&mut self, (entry, responder): EntryResponder<TypeConfig>) -> Result<(), io::Error> {
         let commands = match entry.payload {
             EntryPayload::Blank => Vec::new(),
-            EntryPayload::Normal(proposal) => decode_proposal(&proposal.0).map_err(io::Error::other)?,
+            EntryPayload::Normal(proposal) => {
+                let decoded = decode_proposal(&proposal.0, self.state.level, self.levels);
+                let Decoded { commands, level } = decoded.map_err(io::Error::other)?;
+                self.set_level(level);
+                commands
+            }
             EntryPayload::Membership(membership) => {
                 self.state.enter_membership(RaftStoredMembership::new(Some(entry.log_id), membership));
                 Vec::new()
             }
         };
         self.state.last = Some(entry.log_id);
-        let applied = Applied { index: entry.log_id.index, raft: self.state.encode() };
+        let applied = self.state.applied().expect("its last entry was set just now");
         self.send(Work::Apply(Applicable { applied, commands, responder })).await
     }
 }
@@ -126,10 +154,9 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
                 "a snapshot with decisions cannot be installed yet",
             ));
         }
-        let Some(last) = meta.last_log_id else { return Ok(()) };
+        self.state.last = meta.last_log_id;
         self.state.enter_membership(meta.last_membership.clone());
-        self.state.last = Some(last);
-        let applied = Applied { index: last.index, raft: self.state.encode() };
+        let Some(applied) = self.state.applied() else { return Ok(()) };
         self.send(Work::Apply(Applicable { applied, commands: Vec::new(), responder: None })).await?;
         self.checkpoint().await?.await.map_err(|_gone| stopped())?;
         Ok(())

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use openraft::StorageError;
 use openraft::testing::log::{StoreBuilder, Suite};
+use partita_storage::codec::Levels;
 use partita_storage::engine::RocksEngine;
 use partita_storage::log::mark::MarkFile;
 use partita_storage::log::{RocksLog, open_log};
@@ -29,10 +30,11 @@ impl StoreBuilder<TypeConfig, LogStore<RocksLog>, StateMachine, TempDir> for OnD
         let log = writer.log();
         let requests = start_appender(writer, &environment);
         let tables = RocksEngine::open(&directory.path().join("state"), 8 << 20).unwrap();
-        let (applier, checkpointer, _reader) = open_state(tables, StateConfig { memory_bytes: 8 << 20 }).unwrap();
+        let (applier, checkpointer, _reader) =
+            open_state(tables, StateConfig { memory_bytes: 8 << 20, levels: Levels::OWN }).unwrap();
         let ApplierHandle { work, durable, .. } =
             start_applier(applier, checkpointer, RaftState::default(), Contiguity::Unchecked, &environment);
-        let machine = StateMachine::new(work, durable, RaftState::default());
+        let machine = StateMachine::new(work, durable, RaftState::default(), Levels::OWN);
         Ok((directory, LogStore::new(log, requests), machine))
     }
 }

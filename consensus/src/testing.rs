@@ -1,8 +1,10 @@
 //! For this crate's tests: an environment that remembers being stopped, disks that lose power, a log that can be
 //! held up, and commands.
 
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -12,6 +14,7 @@ use partita_core::decision::{Answer, Command};
 use partita_core::id::{Actor, BookCode, BookId, CurrencyCode, Fingerprint, Key, Position};
 use partita_core::operation::{Chart, OpenBook, Operation};
 use partita_core::time::{Date, Timestamp};
+use partita_storage::codec::Levels;
 use partita_storage::engine::MemoryEngine;
 use partita_storage::log::memory::{MemoryLog, MemoryMark, Power, Unsynced};
 use partita_storage::log::{LogEngine, LogError, LogWrite, Note};
@@ -36,12 +39,17 @@ pub(crate) fn in_ms(ms: u64) -> Instant {
 #[derive(Debug)]
 pub(crate) struct TestMachine {
     clock: AtomicI64,
+    free_bytes: AtomicU64,
     stopped: watch::Sender<Option<String>>,
 }
 
 impl TestMachine {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { clock: AtomicI64::new(1), stopped: watch::Sender::new(None) })
+        Arc::new(Self {
+            clock: AtomicI64::new(1),
+            free_bytes: AtomicU64::new(u64::MAX),
+            stopped: watch::Sender::new(None),
+        })
     }
 
     /// Why the process would have ended.
@@ -49,6 +57,15 @@ impl TestMachine {
         let mut stopped = self.stopped.subscribe();
         let why = stopped.wait_for(Option::is_some).await.unwrap().clone();
         why.unwrap()
+    }
+
+    /// Steps the clock, as an operator or a time service does.
+    pub(crate) fn set_clock(&self, nanoseconds: i64) {
+        self.clock.store(nanoseconds, Ordering::SeqCst);
+    }
+
+    pub(crate) fn set_free_bytes(&self, bytes: u64) {
+        self.free_bytes.store(bytes, Ordering::SeqCst);
     }
 
     pub(crate) fn has_stopped(&self) -> bool {
@@ -63,6 +80,10 @@ impl Environment for TestMachine {
 
     fn random(&self) -> [u8; 16] {
         [9; 16]
+    }
+
+    fn free_bytes(&self, _directory: &Path) -> io::Result<u64> {
+        Ok(self.free_bytes.load(Ordering::SeqCst))
     }
 
     fn spawn_dedicated(&self, name: &'static str, work: BoxFuture<'static, ()>) {
@@ -154,6 +175,8 @@ pub(crate) struct Disks {
     pub(crate) tables: MemoryEngine,
     /// The node's whole budget. A small one makes checkpoints frequent.
     pub(crate) memory_bytes: usize,
+    /// What the program that runs on them knows.
+    pub(crate) levels: Levels,
 }
 
 impl Disks {
@@ -163,6 +186,7 @@ impl Disks {
             mark: MemoryMark::new(power),
             tables: MemoryEngine::new(),
             memory_bytes: MEMORY_BYTES,
+            levels: Levels::OWN,
         }
     }
 
@@ -171,15 +195,21 @@ impl Disks {
         let power = Power::steady();
         let tables = self.tables.crash(kept);
         let log = GatedLog::new(self.log.log.after_power_cut(unsynced, power.clone()));
-        Self { log, mark: self.mark.after_power_cut(unsynced, power), tables, memory_bytes: self.memory_bytes }
+        Self { log, mark: self.mark.after_power_cut(unsynced, power), tables, ..self.clone() }
     }
 }
 
 pub(crate) async fn start(disks: &Disks, machine: &Arc<TestMachine>) -> Result<Node<MemoryEngine>, StartError> {
-    let Disks { log, mark, tables, memory_bytes } = disks.clone();
-    let identity = Identity { cluster: ClusterId([1; 16]), node_id: 1 };
+    let Disks { log, mark, tables, memory_bytes, levels: _ } = disks.clone();
+    let identity = Identity { cluster: ClusterId([1; 16]), node_id: 1, levels: disks.levels };
     let environment: SharedEnvironment = machine.clone();
-    Node::start_with(Stores { log, mark, tables }, identity, memory_bytes, environment).await
+    Node::start_with(
+        Stores { log, mark, tables, directories: vec![PathBuf::from("/in/memory")] },
+        identity,
+        memory_bytes,
+        environment,
+    )
+    .await
 }
 
 pub(crate) async fn recovered(disks: &Disks) -> Node<MemoryEngine> {

@@ -6,13 +6,16 @@ use std::time::{Duration, Instant};
 
 use partita_jepsen::HarnessError;
 use partita_jepsen::books;
+use partita_jepsen::client::Client;
 use partita_jepsen::command::verify;
 use partita_jepsen::damage;
 use partita_jepsen::node::Node;
 use partita_jepsen::transfers::{self, Transfers};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const DEADLINE: Duration = Duration::from_secs(60);
+/// As little memory as the tests need: less is asked of the disk, too.
+const SMALL: [&str; 2] = ["--memory", "64MiB"];
 
 /// A stopped node's directory with some thousands of transfers in it.
 async fn filled(data: &Path, in_order: bool) -> Result<(Transfers, Vec<Value>), HarnessError> {
@@ -20,11 +23,7 @@ async fn filled(data: &Path, in_order: bool) -> Result<(Transfers, Vec<Value>), 
     transfers::open_book(&node.client()).await?;
     let load = Transfers::default();
     let running = load.start(&node.client(), 8);
-    let deadline = Instant::now() + DEADLINE;
-    while load.acknowledged().await < 5_000 {
-        assert!(Instant::now() < deadline, "the load acknowledged too little");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    wait_for_acknowledgements(&load, 5_000).await;
     running.stop().await;
     let entries = books::entries(&node.client(), transfers::BOOK).await?;
     if in_order {
@@ -181,9 +180,28 @@ impl Mount {
         mounted.is_ok_and(|output| output.status.success()).then_some(Self { point, _parent: parent })
     }
 
-    fn grow(&self, size: &str) {
-        let grown = Command::new("mount").args(["-o", &format!("remount,size={size}")]).arg(&self.point).status();
-        assert!(grown.is_ok_and(|status| status.success()), "a mount of our own can grow");
+    /// Takes so much of it away, or all there is, and gives it back when dropped.
+    fn fill(&self, mebibytes: Option<u64>) -> Filler {
+        use std::io::Write as _;
+        let path = self.point.join("filler");
+        let mut file = std::fs::File::create(&path).expect("a file on a mount of our own");
+        let block = vec![0xA5; 1 << 20];
+        for _ in 0..mebibytes.unwrap_or(u64::MAX) {
+            if let Err(error) = file.write_all(&block) {
+                assert_eq!(error.kind(), std::io::ErrorKind::StorageFull, "{error}");
+                assert_eq!(mebibytes, None, "the disk was to have room for the filler");
+                break;
+            }
+        }
+        Filler(path)
+    }
+}
+
+struct Filler(PathBuf);
+
+impl Drop for Filler {
+    fn drop(&mut self) {
+        std::fs::remove_file(&self.0).expect("the filler is ours");
     }
 }
 
@@ -196,30 +214,88 @@ impl Drop for Mount {
     }
 }
 
+async fn wait_for_acknowledgements(load: &Transfers, more_than: usize) {
+    let deadline = Instant::now() + DEADLINE;
+    while load.acknowledged().await <= more_than {
+        assert!(Instant::now() < deadline, "the load acknowledged too little");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// Tries to write in a book of its own until the answer has this status; returns the answer.
+async fn write_until(client: &Client, status: u16) -> Result<Value, HarnessError> {
+    let transfer = json!({"debit": "assets:bank", "credit": "equity:capital", "amount": "1.00", "currency": "USD"});
+    let deadline = Instant::now() + DEADLINE;
+    for number in 0.. {
+        let key = format!("{status}-{number}");
+        let reply = client.post("/v1/books/probe/transfers", Some(&key), &transfer).await?;
+        if reply.status == status {
+            return Ok(reply.body);
+        }
+        assert!(Instant::now() < deadline, "{}: {}", reply.status, reply.body);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    unreachable!("numbers do not end")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_short_of_disk_refuses_writes_reads_on_and_takes_them_again() -> Result<(), HarnessError> {
+    let Some(mount) = Mount::new("256m") else {
+        eprintln!("SKIPPED: a short disk needs a small file system, and mounting one needs root");
+        return Ok(());
+    };
+    let load = Transfers::default();
+    let mut node = Node::start(&mount.point, &SMALL).await?;
+    let client = node.client();
+    let probe = json!({"id": "probe", "name": "Probe", "functional_currency": "USD", "chart": "saas"});
+    client.create("/v1/books", "probe", &probe).await?;
+    transfers::open_book(&client).await?;
+    let running = load.start(&client, 8);
+    wait_for_acknowledgements(&load, 500).await;
+
+    let filler = mount.fill(Some(200));
+    let refused = write_until(&client, 503).await?;
+    assert_eq!(refused["code"], "overloaded");
+    let detail = refused["detail"].as_str().unwrap_or("").to_owned();
+    assert!(detail.starts_with("the disk is short"), "{detail}");
+    eprintln!("{detail}");
+    running.stop().await;
+    let checked = load.check(&client).await?;
+    assert!(checked.acknowledged > 500, "{checked:?}");
+
+    drop(filler);
+    write_until(&client, 201).await?;
+    assert!(node.stop().await?.success(), "{}", node.log_tail());
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_stops_the_node_and_loses_nothing_acknowledged() -> Result<(), HarnessError> {
-    let Some(mount) = Mount::new("32m") else {
+    let Some(mount) = Mount::new("256m") else {
         eprintln!("SKIPPED: a full disk needs a small file system, and mounting one needs root");
         return Ok(());
     };
     let data = mount.point.clone();
     let load = Transfers::default();
-    let mut node = Node::start(&data, &["--memory", "64MiB"]).await?;
+    let mut node = Node::start(&data, &SMALL).await?;
     transfers::open_book(&node.client()).await?;
     let running = load.start(&node.client(), 8);
+    wait_for_acknowledgements(&load, 500).await;
+    // Faster than the node can look: its next append does not fit, or the checkpoint of its shutdown.
+    let filler = mount.fill(None);
+    node.terminate()?;
     let status = node.wait_for_end("the end on a full disk").await?;
     running.stop().await;
     let said = node.log_tail();
     assert!(!status.success(), "it ended as if all were well: {said}");
     assert_says(&said, &["no space", "full", "enospc"]);
-
     eprintln!("{}", said.lines().last().unwrap_or(""));
 
-    mount.grow("512m");
-    let mut node = Node::start(&data, &[]).await?;
+    drop(filler);
+    let mut node = Node::start(&data, &SMALL).await?;
     let checked = load.check(&node.client()).await?;
     eprintln!("{checked:?}");
-    assert!(checked.acknowledged > 0);
+    assert!(checked.acknowledged > 500);
     assert!(node.stop().await?.success(), "{}", node.log_tail());
     let verified = verify(&data).await?;
     assert!(verified.succeeded(), "{}", verified.said());

@@ -18,7 +18,7 @@ use partita_core::decision::{Answer, Command, Decision, Origin};
 use partita_core::execute::Executed;
 use partita_core::id::Position;
 use partita_core::state::Read;
-use partita_storage::codec::{decode_commands, encode_commands, fingerprint};
+use partita_storage::codec::{Level, Levels, decode_commands, encode_commands, fingerprint};
 use partita_storage::engine::TableEngine;
 use partita_storage::state::{Applied, Opened, Reader, StateConfig, open_state};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use support::readers;
 use support::stores::{InMemory, OnDisk, Store};
 
 /// Small enough that caches forget and generations fill.
-const CONFIG: StateConfig = StateConfig { memory_bytes: 64 << 10 };
+const CONFIG: StateConfig = StateConfig { memory_bytes: 64 << 10, levels: Levels::OWN };
 
 /// A state, the raft log that it came from, and what crashes it.
 struct Node<S: Store> {
@@ -52,7 +52,7 @@ impl<S: Store> Node<S> {
 
     fn applied(index: usize) -> Applied {
         let number = u64::try_from(index).unwrap() + 1;
-        Applied { index: number, raft: number.to_be_bytes().to_vec() }
+        Applied { index: number, level: Some(Level::FIRST), raft: number.to_be_bytes().to_vec() }
     }
 
     fn checkpoint(&mut self) -> bool {
@@ -72,7 +72,8 @@ impl<S: Store> Node<S> {
         let first = usize::try_from(if applied.raft.is_empty() { 0 } else { applied.index }).unwrap();
         for index in first..self.log.len() {
             let (bytes, answers) = self.log[index].clone();
-            let again = self.parts().0.apply(Self::applied(index), decode_commands(&bytes).unwrap());
+            let again =
+                self.parts().0.apply(Self::applied(index), decode_commands(&bytes, Levels::OWN).unwrap().commands);
             assert_eq!(again, answers, "raft entry {index} gave other answers after a crash");
             self.replayed += 1;
         }
@@ -123,8 +124,8 @@ impl<S: Store> Ledger for Node<S> {
 
     fn execute(&mut self, commands: &[Command]) -> Vec<Executed> {
         let before = self.reader().position();
-        let bytes = encode_commands(commands);
-        let decoded = decode_commands(&bytes).unwrap();
+        let bytes = encode_commands(commands, Level::FIRST);
+        let decoded = decode_commands(&bytes, Levels::OWN).unwrap().commands;
         assert_eq!(decoded, commands, "the log keeps what was proposed");
         let applied = Self::applied(self.log.len());
         let answers = self.parts().0.apply(applied, decoded);

@@ -9,4 +9,5 @@ mod export;
 mod flows;
 mod periods;
 mod refusals;
+mod stalled;
 mod support;

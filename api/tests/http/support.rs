@@ -71,7 +71,11 @@ impl Ledger {
     pub(crate) async fn start() -> Self {
         let directory = TempDir::new().unwrap();
         let config = NodeConfig::alone(directory.path().join("data"), 1, 256 << 20);
-        let node = Node::start(config).await.unwrap();
+        Self::over(Node::start(config).await.unwrap(), directory).await
+    }
+
+    /// Over a node that was just started in the directory.
+    pub(crate) async fn over(node: Node, directory: TempDir) -> Self {
         node.wait_recovered(Instant::now() + PATIENCE).await.unwrap();
         let app = App::new(node);
         Self { routes: router(app.clone()), app, _directory: directory }
@@ -84,10 +88,13 @@ impl Ledger {
 
     /// With the book `acme`, in dollars, with the chart that ships.
     pub(crate) async fn with_book() -> Self {
-        let ledger = Self::start().await;
+        Self::start().await.with_acme().await
+    }
+
+    pub(crate) async fn with_acme(self) -> Self {
         let book = json!({"id": "acme", "name": "Acme Inc", "functional_currency": "USD", "chart": "saas"});
-        ledger.post("/v1/books", "open", &book).await.expect(201);
-        ledger
+        self.post("/v1/books", "open", &book).await.expect(201);
+        self
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {

@@ -12,7 +12,7 @@ use openraft::alias::WatchReceiverOf;
 use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::{RaftMetrics, ServerState};
 use partita_core::id::Position;
-use partita_storage::codec::LEVEL;
+use partita_storage::codec::Level;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
@@ -90,7 +90,7 @@ impl Cluster {
             node_id: self.0.identity.node_id,
             leader: known.leader,
             term: known.term,
-            level: state.as_ref().map_or(LEVEL, |state| state.level),
+            level: state.as_ref().map_or(0, |state| Level::byte_of(state.level)),
             greatest_node_id: state.as_ref().map_or(0, |state| state.greatest_node_id),
             last_index: view.as_ref().and_then(|view| view.last_index),
             committed_index: view.as_ref().and_then(|view| view.committed_index),
@@ -253,7 +253,7 @@ impl Cluster {
             leader: metrics.current_leader,
             applied_index: metrics.last_applied.map(|id| id.index),
             position: self.0.position.borrow().0,
-            newest_level: LEVEL,
+            newest_level: self.0.identity.levels.newest().number(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }

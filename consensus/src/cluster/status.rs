@@ -15,7 +15,7 @@ pub struct ClusterStatus {
     pub node_id: u64,
     pub leader: Option<u64>,
     pub term: u64,
-    /// The active level of the replicated rules.
+    /// The active level of the replicated rules; 0 before the first commands.
     pub level: u8,
     /// The greatest id that ever was a member's: a new node takes a greater one.
     pub greatest_node_id: u64,

@@ -4,9 +4,7 @@
 //! welcomes it (`"partita" ‖ version ‖ cluster ‖ own id ‖ levels`) or refuses. A node that is not in a cluster yet
 //! names none, and may only ask to be taken in.
 
-use std::fmt;
-
-use partita_storage::codec::LEVEL;
+use partita_storage::codec::{Level, Levels};
 
 use super::Channel;
 use crate::codec::{CodecError, Input, put_text};
@@ -17,35 +15,13 @@ const MAGIC: &[u8] = b"partita";
 const OLDEST_VERSION: u8 = 1;
 const NEWEST_VERSION: u8 = 1;
 
-/// The replicated levels that a program knows (`partita_storage::codec::LEVEL`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct LevelRange {
-    pub(crate) oldest: u8,
-    pub(crate) newest: u8,
-}
-
-impl LevelRange {
-    /// Of this program.
-    pub(crate) const OWN: Self = Self { oldest: LEVEL, newest: LEVEL };
-
-    fn meets(self, other: Self) -> bool {
-        self.oldest <= other.newest && other.oldest <= self.newest
-    }
-}
-
-impl fmt::Display for LevelRange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} to {}", self.oldest, self.newest)
-    }
-}
-
 /// Who this node is to its peers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PeerIdentity {
     /// None before a cluster has taken the node in.
     pub(crate) cluster: Option<ClusterId>,
     pub(crate) node_id: u64,
-    pub(crate) levels: LevelRange,
+    pub(crate) levels: Levels,
 }
 
 /// Who calls, as the handshake found.
@@ -55,7 +31,7 @@ pub(crate) struct Caller {
     pub(crate) node_id: u64,
     /// Whether it named this cluster. If not it may only ask to be taken in.
     pub(crate) knows_cluster: bool,
-    pub(crate) levels: LevelRange,
+    pub(crate) levels: Levels,
     pub(crate) channel: Channel,
 }
 
@@ -70,8 +46,8 @@ pub(crate) enum Refusal {
     OtherNode { own: u64, expected: u64 },
     #[error("it is node {node} itself: two nodes have the same id")]
     SameNode { node: u64 },
-    #[error("it knows the levels {own}, not {named}")]
-    Levels { own: LevelRange, named: LevelRange },
+    #[error("it knows {own} of the replicated rules, not {named}")]
+    Levels { own: Levels, named: Levels },
     #[error("a node without a cluster may only ask to be taken into one")]
     ClusterNotNamed,
     #[error("it cannot read the request")]
@@ -185,8 +161,8 @@ impl Welcome {
     }
 }
 
-fn check_levels(own: LevelRange, named: LevelRange) -> Result<(), Refusal> {
-    if own.meets(named) { Ok(()) } else { Err(Refusal::Levels { own, named }) }
+fn check_levels(own: Levels, named: Levels) -> Result<(), Refusal> {
+    if own.meet(named) { Ok(()) } else { Err(Refusal::Levels { own, named }) }
 }
 
 impl Refusal {
@@ -262,10 +238,11 @@ fn take_cluster_id(input: &mut Input<'_>) -> Result<ClusterId, CodecError> {
     Ok(ClusterId(input.take(16)?.try_into().expect("sixteen bytes were taken")))
 }
 
-fn put_levels(out: &mut Vec<u8>, levels: LevelRange) {
-    out.extend_from_slice(&[levels.oldest, levels.newest]);
+fn put_levels(out: &mut Vec<u8>, levels: Levels) {
+    out.extend_from_slice(&[levels.oldest().number(), levels.newest().number()]);
 }
 
-fn take_levels(input: &mut Input<'_>) -> Result<LevelRange, CodecError> {
-    Ok(LevelRange { oldest: input.byte()?, newest: input.byte()? })
+fn take_levels(input: &mut Input<'_>) -> Result<Levels, CodecError> {
+    let (oldest, newest) = (Level::new(input.byte()?), Level::new(input.byte()?));
+    oldest.zip(newest).and_then(|(oldest, newest)| Levels::between(oldest, newest)).ok_or_else(|| input.invalid())
 }

@@ -21,7 +21,7 @@ use super::error::{ConnectionError, PeerError};
 use super::frame::{self, Frame, Kind};
 use super::handshake::{Hello, PeerIdentity, Refusal, Welcome};
 use super::message::{Request, Response};
-use super::peers::{Levels, Trouble};
+use super::peers::{NotedLevels, Trouble};
 use super::{Channel, FRAME_BYTES, HANDSHAKE_DEADLINE, IDLE, PING_PAUSE, PeerAddress, SILENCE};
 use crate::errors::chain;
 
@@ -37,7 +37,7 @@ pub(super) struct Dial {
     pub(super) to: PeerAddress,
     pub(super) channel: Channel,
     pub(super) identity: PeerIdentity,
-    pub(super) levels: Levels,
+    pub(super) levels: NotedLevels,
     pub(super) trouble: Trouble,
 }
 

@@ -25,7 +25,7 @@ use super::error::ConnectionError;
 use super::frame::{self, Frame, Kind};
 use super::handshake::{Caller, Hello, PeerIdentity, Refusal, Welcome};
 use super::message::{Request, Response};
-use super::peers::{Levels, Peers};
+use super::peers::{NotedLevels, Peers};
 use super::{CALLER_SILENCE, HANDSHAKE_DEADLINE};
 use crate::errors::chain;
 
@@ -91,7 +91,7 @@ impl Drop for Listener {
 #[derive(Clone, Debug)]
 struct Host {
     identity: PeerIdentity,
-    levels: Levels,
+    levels: NotedLevels,
     handler: Arc<dyn Handler>,
     /// What each caller was last refused for, so that it is said once and not at every attempt.
     refused: Arc<Mutex<BTreeMap<u64, Refusal>>>,

@@ -14,6 +14,7 @@ use partita_storage::log::{EntryKind, LogEntry, Vote};
 
 use crate::cluster::message::{ClusterRequest, ClusterResponse};
 use crate::codec::{CodecError, Input, put_count, put_log_id};
+use crate::disk::Shortage;
 use crate::raft_types::{
     RaftLogId, RaftVote, TypeConfig, raft_entry, raft_log_id, raft_vote, stored_entry, stored_vote,
 };
@@ -71,6 +72,7 @@ pub(crate) enum SubmitFailure {
     Overloaded {
         retry_after_ms: u32,
     },
+    ShortOfDisk(Shortage),
     Stopping,
     Malformed,
     OutcomeUnknown,
@@ -360,6 +362,11 @@ fn put_submit_response(out: &mut Vec<u8>, result: Result<&[Receipt], &SubmitFail
         Err(SubmitFailure::Stopping) => out.push(3),
         Err(SubmitFailure::Malformed) => out.push(4),
         Err(SubmitFailure::OutcomeUnknown) => out.push(5),
+        Err(SubmitFailure::ShortOfDisk(Shortage { free_bytes, needed_bytes })) => {
+            out.push(6);
+            out.extend_from_slice(&free_bytes.to_le_bytes());
+            out.extend_from_slice(&needed_bytes.to_le_bytes());
+        }
     }
 }
 
@@ -383,6 +390,7 @@ fn take_submit_response(input: &mut Input<'_>) -> Result<Result<Vec<Receipt>, Su
         3 => Err(SubmitFailure::Stopping),
         4 => Err(SubmitFailure::Malformed),
         5 => Err(SubmitFailure::OutcomeUnknown),
+        6 => Err(SubmitFailure::ShortOfDisk(Shortage { free_bytes: input.integer()?, needed_bytes: input.integer()? })),
         _ => return Err(input.invalid()),
     })
 }

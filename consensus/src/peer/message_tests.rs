@@ -6,11 +6,13 @@ use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, TransferLeaderError, TransferLeaderRequest, VoteRequest, VoteResponse,
 };
 use partita_core::id::Position;
+use partita_storage::codec::{Level, Levels};
 use partita_storage::log::{EntryId, Vote};
 
 use super::handshake::{Hello, Welcome};
 use super::message::{ReadIndexFailure, Receipt, Request, Response, SubmitFailure};
-use super::{Channel, LevelRange, PeerIdentity, Refusal};
+use super::{Channel, PeerIdentity, Refusal};
+use crate::Shortage;
 use crate::data_directory::ClusterId;
 use crate::raft_types::{Member, Proposal, RaftEntry, RaftLogId, RaftMembership, RaftVote, raft_log_id, raft_vote};
 
@@ -52,6 +54,7 @@ fn responses() -> Vec<(&'static str, Response)> {
     let granted = VoteResponse { vote: vote(false), vote_granted: true, last_log_id: Some(id(7)) };
     let changed = TransferLeaderError::VoteChanged { expected: vote(true), actual: vote(false) };
     let behind = TransferLeaderError::LogNotFlushed { expected: Some(id(7)), actual: None };
+    let shortage = Shortage { free_bytes: 700, needed_bytes: 1_024 };
     vec![
         ("append success", Response::Append(AppendEntriesResponse::Success)),
         ("append partial", Response::Append(AppendEntriesResponse::PartialSuccess(Some(id(7))))),
@@ -65,6 +68,7 @@ fn responses() -> Vec<(&'static str, Response)> {
         ("submit receipts", Response::Submit(Ok(receipts))),
         ("submit no-leader", Response::Submit(Err(SubmitFailure::NoLeader))),
         ("submit overloaded", Response::Submit(Err(SubmitFailure::Overloaded { retry_after_ms: 1_000 }))),
+        ("submit short-of-disk", Response::Submit(Err(SubmitFailure::ShortOfDisk(shortage)))),
         ("submit stopping", Response::Submit(Err(SubmitFailure::Stopping))),
         ("submit malformed", Response::Submit(Err(SubmitFailure::Malformed))),
         ("submit unknown", Response::Submit(Err(SubmitFailure::OutcomeUnknown))),
@@ -74,9 +78,12 @@ fn responses() -> Vec<(&'static str, Response)> {
     ]
 }
 
+fn levels(oldest: u8, newest: u8) -> Levels {
+    Levels::between(Level::new(oldest).unwrap(), Level::new(newest).unwrap()).unwrap()
+}
+
 fn refusals() -> Vec<(&'static str, Refusal)> {
     let (own, named) = (ClusterId([1; 16]), ClusterId([2; 16]));
-    let levels = |oldest, newest| LevelRange { oldest, newest };
     vec![
         ("version", Refusal::Version { oldest: 1, newest: 2 }),
         ("other-cluster", Refusal::OtherCluster { own, named }),
@@ -91,8 +98,7 @@ fn refusals() -> Vec<(&'static str, Refusal)> {
 }
 
 fn hellos() -> Vec<(&'static str, Hello)> {
-    let identity =
-        PeerIdentity { cluster: Some(ClusterId([1; 16])), node_id: 4, levels: LevelRange { oldest: 1, newest: 2 } };
+    let identity = PeerIdentity { cluster: Some(ClusterId([1; 16])), node_id: 4, levels: levels(1, 2) };
     let outside = PeerIdentity { cluster: None, ..identity };
     vec![
         ("member", Hello { identity, expected: Some(5), channel: Channel::Bulk }),

@@ -23,7 +23,7 @@ use std::fmt;
 use std::time::Duration;
 
 pub(crate) use error::{ConnectionError, PeerError};
-pub(crate) use handshake::{Caller, LevelRange, PeerIdentity, Refusal};
+pub(crate) use handshake::{Caller, PeerIdentity, Refusal};
 pub(crate) use listener::{Handler, Listener, Socket};
 pub(crate) use peers::Peers;
 

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use partita_storage::codec::Levels;
 use tokio::time::Instant;
 
 use super::error::PeerError;
-use super::handshake::{LevelRange, PeerIdentity};
+use super::handshake::PeerIdentity;
 use super::link::{Dial, Link, Pending};
 use super::message::{Request, Response};
 use super::{Channel, PeerAddress};
@@ -21,14 +22,14 @@ struct Shared {
     identity: PeerIdentity,
     links: Mutex<BTreeMap<(PeerAddress, Channel), Arc<Link>>>,
     troubles: Mutex<BTreeMap<PeerAddress, Trouble>>,
-    levels: Levels,
+    levels: NotedLevels,
 }
 
 impl Peers {
     /// Nothing is connected before it is called.
     pub(crate) fn new(identity: PeerIdentity) -> Self {
         let shared =
-            Shared { identity, links: Mutex::default(), troubles: Mutex::default(), levels: Levels::default() };
+            Shared { identity, links: Mutex::default(), troubles: Mutex::default(), levels: NotedLevels::default() };
         Self(Arc::new(shared))
     }
 
@@ -37,7 +38,7 @@ impl Peers {
     }
 
     /// The levels that each node named in its last handshake.
-    pub(crate) fn levels(&self) -> &Levels {
+    pub(crate) fn levels(&self) -> &NotedLevels {
         &self.0.levels
     }
 
@@ -76,14 +77,14 @@ impl Peers {
 
 /// Which levels the nodes know that this one has talked to.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Levels(Arc<Mutex<BTreeMap<u64, LevelRange>>>);
+pub(crate) struct NotedLevels(Arc<Mutex<BTreeMap<u64, Levels>>>);
 
-impl Levels {
-    pub(super) fn note(&self, node_id: u64, levels: LevelRange) {
+impl NotedLevels {
+    pub(super) fn note(&self, node_id: u64, levels: Levels) {
         self.0.lock().insert(node_id, levels);
     }
 
-    pub(crate) fn of(&self, node_id: u64) -> Option<LevelRange> {
+    pub(crate) fn of(&self, node_id: u64) -> Option<Levels> {
         self.0.lock().get(&node_id).copied()
     }
 }

@@ -11,6 +11,7 @@ use futures::future::BoxFuture;
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
 use parking_lot::Mutex;
 use partita_core::id::Position;
+use partita_storage::codec::Levels;
 use partita_storage::log::{EntryId, Vote};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -22,8 +23,8 @@ use super::frame::{self, Kind};
 use super::handshake::{Hello, Welcome};
 use super::message::{Receipt, Request, Response, SubmitFailure};
 use super::{
-    Caller, Channel, ConnectionError, FRAME_BYTES, Handler, LevelRange, Listener, PeerAddress, PeerError, PeerIdentity,
-    Peers, Refusal, Socket,
+    Caller, Channel, ConnectionError, FRAME_BYTES, Handler, Listener, PeerAddress, PeerError, PeerIdentity, Peers,
+    Refusal, Socket,
 };
 use crate::data_directory::ClusterId;
 use crate::raft_types::{raft_log_id, raft_vote};
@@ -32,7 +33,7 @@ use crate::testing::{in_ms, soon};
 const CLUSTER: ClusterId = ClusterId([1; 16]);
 
 fn identity(node_id: u64) -> PeerIdentity {
-    PeerIdentity { cluster: Some(CLUSTER), node_id, levels: LevelRange::OWN }
+    PeerIdentity { cluster: Some(CLUSTER), node_id, levels: Levels::OWN }
 }
 
 /// Keeps appends in the order they came; answers a submission with its sizes once the gate is open, and nothing else.
@@ -128,9 +129,9 @@ async fn requests_are_pipelined_and_arrive_in_their_order() {
         assert_eq!(pending.response().await.unwrap(), Response::Append(AppendEntriesResponse::Success));
     }
     assert_eq!(*server.clerk.appended.lock(), (0..200).collect::<Vec<_>>());
-    let caller = Caller { node_id: 1, knows_cluster: true, levels: LevelRange::OWN, channel: Channel::Bulk };
+    let caller = Caller { node_id: 1, knows_cluster: true, levels: Levels::OWN, channel: Channel::Bulk };
     assert!(server.clerk.callers.lock().iter().all(|found| *found == caller));
-    assert_eq!(peers.levels().of(2), Some(LevelRange::OWN));
+    assert_eq!(peers.levels().of(2), Some(Levels::OWN));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -165,9 +166,9 @@ async fn strangers_are_refused_and_told_why() {
     assert_eq!(refused(foreign, Some(2)).await, Refusal::OtherCluster { own: CLUSTER, named: other });
     assert_eq!(refused(identity(1), Some(3)).await, Refusal::OtherNode { own: 2, expected: 3 });
     assert_eq!(refused(identity(2), None).await, Refusal::SameNode { node: 2 });
-    let newer = LevelRange { oldest: LevelRange::OWN.newest + 1, newest: LevelRange::OWN.newest + 1 };
+    let newer = Levels::upto(Levels::OWN.newest().next().next());
     let upgraded = PeerIdentity { levels: newer, ..identity(1) };
-    assert_eq!(refused(upgraded, Some(2)).await, Refusal::Levels { own: LevelRange::OWN, named: newer });
+    assert_eq!(refused(upgraded, Some(2)).await, Refusal::Levels { own: Levels::OWN, named: newer });
     let outside = PeerIdentity { cluster: None, ..identity(1) };
     assert_eq!(refused(outside, Some(2)).await, Refusal::ClusterNotNamed);
     assert_eq!(*server.clerk.callers.lock(), []);

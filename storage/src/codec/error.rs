@@ -1,5 +1,7 @@
 //! Why stored bytes are not a value.
 
+use super::LevelError;
+
 /// Bytes that do not decode. Whoever reads them adds which record it was; nothing is ever repaired by guessing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CodecError {
@@ -11,8 +13,8 @@ pub enum CodecError {
     Checksum { stored: u32, computed: u32 },
     #[error("format version {found} of {what} is unknown; this program knows {known}")]
     Version { what: &'static str, found: u8, known: u8 },
-    #[error("replicated level {found} is unknown; this program knows up to {known}")]
-    Level { found: u8, known: u8 },
+    #[error(transparent)]
+    Level(#[from] LevelError),
     #[error("{what} has no variant {tag}")]
     Tag { what: &'static str, tag: u8 },
     #[error("not a number of its width")]

@@ -24,8 +24,8 @@ use proptest::prelude::*;
 use super::keys::{CustomerKey, DocumentKind, TableKey, after_prefix, prefix};
 use super::samples::{self, amount, date, id, item, key, party};
 use super::{
-    CodecError, LEVEL, Reader, Stored, Writer, decode_commands, decode_decision, decode_record, encode_commands,
-    encode_decision, encode_record, fingerprint,
+    Batch, CodecError, Level, LevelError, Levels, Reader, Stored, Writer, decode_commands, decode_decision,
+    decode_record, encode_commands, encode_decision, encode_record, fingerprint,
 };
 use crate::journal::block::{Block, BlockBuilder};
 use crate::state::{
@@ -61,8 +61,11 @@ fn table_key<T: TableKey + PartialEq + Debug + 'static>(name: &str, value: T) ->
 fn batch(name: &str, commands: Vec<Command>) -> Sample {
     Sample {
         name: format!("batch/{name}"),
-        bytes: encode_commands(&commands),
-        decodes: Box::new(move |bytes| decode_commands(bytes).as_ref() == Ok(&commands)),
+        bytes: encode_commands(&commands, Level::FIRST),
+        decodes: Box::new(move |bytes| {
+            decode_commands(bytes, Levels::OWN)
+                .is_ok_and(|batch| batch.level == Level::FIRST && batch.commands == commands)
+        }),
     }
 }
 
@@ -146,9 +149,8 @@ fn records() -> Vec<Sample> {
 fn meta() -> Vec<Sample> {
     let head = HeadRecord {
         format: STATE_FORMAT,
-        level: LEVEL,
         head: Head { position: Position(70_000), time: samples::STAMP, last_book: BookId(3) },
-        applied: Applied { index: 1 << 33, raft: vec![1, 2, 255] },
+        applied: Applied { index: 1 << 33, level: Some(Level::FIRST), raft: vec![1, 2, 255] },
         tree: frontier(11),
     };
     vec![
@@ -406,10 +408,24 @@ fn what_breaks_an_invariant_does_not_decode() {
 #[test]
 fn a_batch_of_another_level_is_refused() {
     let body = super::seal(super::BATCH_VERSION, |writer| {
-        writer.byte(LEVEL + 1);
+        writer.byte(2);
         writer.length(0);
     });
-    assert_eq!(decode_commands(&body), Err(CodecError::Level { found: LEVEL + 1, known: LEVEL }));
+    let (first, second) = (Level::FIRST, Level::FIRST.next());
+    let unknown = LevelError::Unknown { found: second, known: Levels::upto(first) };
+    assert_eq!(decode_commands(&body, Levels::upto(first)), Err(CodecError::Level(unknown)));
+    // The program after it knows both, and writes the first as this one does.
+    let next = Levels::upto(second);
+    assert_eq!(decode_commands(&body, next), Ok(Batch { level: second, commands: vec![] }));
+    let body = encode_commands(&[], first);
+    assert_eq!(decode_commands(&body, next), Ok(Batch { level: first, commands: vec![] }));
+    let after_next = Levels::upto(second.next());
+    let forgotten = LevelError::Forgotten { found: first, known: after_next };
+    assert_eq!(decode_commands(&body, after_next), Err(CodecError::Level(forgotten)));
+    assert!(matches!(
+        decode_commands(&super::seal(super::BATCH_VERSION, |writer| writer.byte(0)), next),
+        Err(CodecError::Invalid { .. })
+    ));
 }
 
 #[test]

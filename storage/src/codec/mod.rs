@@ -17,6 +17,7 @@ mod error;
 #[cfg(test)]
 mod golden;
 pub mod keys;
+pub mod level;
 mod names;
 mod operation;
 mod period;
@@ -30,21 +31,27 @@ use partita_core::id::Fingerprint;
 use partita_core::operation::Operation;
 
 pub use error::CodecError;
+pub use level::{Level, LevelError, Levels};
 pub use primitive::{Reader, Stored, Writer};
 pub use record::{RECORD_VERSION, decode_record, encode_record, open, seal};
 
 /// The version of a batch of commands.
 pub const BATCH_VERSION: u8 = 1;
-/// The replicated level that this program emits and the highest it knows (ARCHITECTURE.md).
-pub const LEVEL: u8 = 1;
 /// The version of a decision's bytes.
 pub const DECISION_VERSION: u8 = 1;
 
+/// Commands that were proposed together, at one level.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    pub level: Level,
+    pub commands: Vec<Command>,
+}
+
 /// A batch of commands, as one raft entry carries it: sealed, with its replicated level in front.
 #[must_use]
-pub fn encode_commands(commands: &[Command]) -> Vec<u8> {
+pub fn encode_commands(commands: &[Command], level: Level) -> Vec<u8> {
     seal(BATCH_VERSION, |writer| {
-        writer.byte(LEVEL);
+        level.put(writer);
         writer.length(commands.len());
         for command in commands {
             command.put(writer);
@@ -52,16 +59,13 @@ pub fn encode_commands(commands: &[Command]) -> Vec<u8> {
     })
 }
 
-/// The commands of a batch, all of them and nothing else.
-pub fn decode_commands(bytes: &[u8]) -> Result<Vec<Command>, CodecError> {
+/// A batch, if its level is one of those that are known; nothing may follow it.
+pub fn decode_commands(bytes: &[u8], known: Levels) -> Result<Batch, CodecError> {
     let mut reader = open("a batch of commands", BATCH_VERSION, bytes)?;
-    let found = reader.byte()?;
-    if found != LEVEL {
-        return Err(CodecError::Level { found, known: LEVEL });
-    }
+    let level = known.check(Level::take(&mut reader)?)?;
     let commands = Vec::take(&mut reader)?;
     reader.finish()?;
-    Ok(commands)
+    Ok(Batch { level, commands })
 }
 
 /// A decision's canonical bytes: what the journal keeps and what the hash tree's leaf is taken of.

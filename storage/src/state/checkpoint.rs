@@ -14,8 +14,8 @@ use super::head::{Applied, HEAD_KEY, HeadRecord, STATE_FORMAT, horizon_key};
 use super::journal::Blocks;
 use super::layers::{Hashed, SealedTable, Sorted};
 use super::working::WorkingSet;
+use crate::codec::encode_record;
 use crate::codec::keys::TableKey;
-use crate::codec::{LEVEL, encode_record};
 use crate::engine::{Batch, Table, TableEngine};
 use partita_core::document::{Charge, Hold, Payment, Refund};
 use partita_core::period::Period;
@@ -59,7 +59,6 @@ impl Sealed {
         Self {
             head: HeadRecord {
                 format: STATE_FORMAT,
-                level: LEVEL,
                 head: working.head,
                 applied: working.applied.clone(),
                 tree: working.tree.clone(),

@@ -2,7 +2,7 @@
 
 use partita_core::id::Position;
 
-use crate::codec::CodecError;
+use crate::codec::{CodecError, LevelError};
 use crate::engine::{EngineError, Table};
 use crate::journal::block::BlockError;
 
@@ -28,8 +28,8 @@ pub enum OpenError {
     Storage(#[from] StorageError),
     #[error("the state database has format {found}, this program knows {known}")]
     Format { found: u16, known: u16 },
-    #[error("the state database is at replicated level {found}, this program knows {known}")]
-    Level { found: u8, known: u8 },
+    #[error("the state database is of a replicated level that this program does not know")]
+    Level(#[from] LevelError),
     #[error("the state database has records but no head: it is not a ledger's, or it was damaged")]
     NoHead,
 }

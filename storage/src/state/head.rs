@@ -5,7 +5,7 @@ use partita_core::state::Head;
 
 use super::error::{OpenError, StorageError};
 use super::horizon::KeyClass;
-use crate::codec::{CodecError, Reader, Stored, Writer, decode_record};
+use crate::codec::{CodecError, Level, Levels, Reader, Stored, Writer, decode_record};
 use crate::engine::{KeyRange, Table, TableRead};
 use crate::tree::Frontier;
 
@@ -16,7 +16,9 @@ pub const STATE_FORMAT: u16 = 1;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
     pub index: u64,
-    /// Log id and membership.
+    /// The replicated level that holds after it; none while no batch was applied.
+    pub level: Option<Level>,
+    /// Log id, membership and what else raft's state is.
     pub raft: Vec<u8>,
 }
 
@@ -24,8 +26,6 @@ pub struct Applied {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeadRecord {
     pub format: u16,
-    /// The replicated level of the last batch.
-    pub level: u8,
     pub head: Head,
     pub applied: Applied,
     /// Of the hash tree over all decisions.
@@ -34,9 +34,9 @@ pub struct HeadRecord {
 
 impl Stored for HeadRecord {
     fn put(&self, writer: &mut Writer) {
-        let Self { format, level, head, applied: Applied { index, raft }, tree } = self;
+        let Self { format, head, applied: Applied { index, level, raft }, tree } = self;
         format.put(writer);
-        level.put(writer);
+        Level::byte_of(*level).put(writer);
         head.put(writer);
         index.put(writer);
         raft.put(writer);
@@ -44,11 +44,12 @@ impl Stored for HeadRecord {
     }
 
     fn take(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
+        let format = Stored::take(reader)?;
+        let level = Level::new(reader.byte()?);
         Ok(Self {
-            format: Stored::take(reader)?,
-            level: Stored::take(reader)?,
+            format,
             head: Stored::take(reader)?,
-            applied: Applied { index: Stored::take(reader)?, raft: Stored::take(reader)? },
+            applied: Applied { index: Stored::take(reader)?, level, raft: Stored::take(reader)? },
             tree: Stored::take(reader)?,
         })
     }
@@ -69,8 +70,8 @@ pub(crate) fn parse_horizon_key(key: &[u8]) -> Option<(BookId, KeyClass)> {
     Some((BookId(u32::from_be_bytes(*book)), class))
 }
 
-/// The stored head; `None` in an empty database.
-pub fn read_head(engine: &impl TableRead) -> Result<Option<HeadRecord>, OpenError> {
+/// The stored head, if its level is one of those that are known; `None` in an empty database.
+pub fn read_head(engine: &impl TableRead, known: Levels) -> Result<Option<HeadRecord>, OpenError> {
     let Some(bytes) = engine.get(Table::Meta, HEAD_KEY)? else {
         for table in Table::ALL {
             // Journal blocks may have been written before the first head.
@@ -89,8 +90,8 @@ pub fn read_head(engine: &impl TableRead) -> Result<Option<HeadRecord>, OpenErro
     if record.format != STATE_FORMAT {
         return Err(OpenError::Format { found: record.format, known: STATE_FORMAT });
     }
-    if record.level > crate::codec::LEVEL {
-        return Err(OpenError::Level { found: record.level, known: crate::codec::LEVEL });
+    if let Some(level) = record.applied.level {
+        known.check(level)?;
     }
     Ok(Some(record))
 }

@@ -13,16 +13,28 @@ use super::horizon::Horizons;
 use super::journal::stored_block;
 use super::reader::Reader;
 use super::working::WorkingSet;
-use crate::codec::decode_record;
 use crate::codec::keys::TableKey;
+use crate::codec::{Levels, decode_record};
 use crate::engine::{Batch, KeyRange, Table, TableEngine, TableRead};
 
-/// How much memory the working set may use, the engine's own not included.
+/// What a state is opened with.
 #[derive(Clone, Copy, Debug)]
 pub struct StateConfig {
+    /// How much memory the working set may use, the engine's own not included.
+    ///
     /// A quarter each: the generation that fills, the one that a checkpoint writes, the one that the last
     /// checkpoint wrote and that is kept to be read, and the caches of records read from the engine.
     pub memory_bytes: usize,
+    /// The replicated levels that the program knows.
+    pub levels: Levels,
+}
+
+impl StateConfig {
+    /// The most that one generation holds; a checkpoint writes one.
+    #[must_use]
+    pub const fn generation_bytes(&self) -> usize {
+        self.memory_bytes / 4
+    }
 }
 
 /// The three hands on one state: who writes it, who makes it durable, who reads it.
@@ -30,13 +42,13 @@ pub type Opened<E> = (Applier<E>, Checkpointer<E>, Reader<E>);
 
 /// Opens a state; an empty engine is the state before the first raft entry.
 pub fn open_state<E: TableEngine>(engine: E, config: StateConfig) -> Result<Opened<E>, OpenError> {
-    let part_bytes = config.memory_bytes / 4;
+    let part_bytes = config.generation_bytes();
     let mut working = WorkingSet::new(Arc::new(engine), part_bytes);
     let engine = Arc::clone(&working.engine);
-    let stored = read_head(&*engine)?;
+    let stored = read_head(&*engine, config.levels)?;
     let head = stored.as_ref().map_or(Position(0), |record| record.head.position);
     cut_journal(&*engine, head)?;
-    if let Some(HeadRecord { format: _, level: _, head, applied, tree }) = stored {
+    if let Some(HeadRecord { format: _, head, applied, tree }) = stored {
         working.head = head;
         working.applied = applied;
         working.tree = tree;

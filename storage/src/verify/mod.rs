@@ -22,6 +22,7 @@ pub use report::{Check, Difference, Report};
 
 use partita_core::id::Position;
 
+use crate::codec::Levels;
 use crate::engine::{Table, TableRead};
 use crate::state::{HEAD_KEY, HORIZON_PREFIX, HeadRecord, load_horizons, read_head};
 use blocks::{Walked, surplus_keys, walk};
@@ -35,7 +36,7 @@ const PAGE_ROWS: usize = 4_096;
 /// Damage of any kind, unreadable tables included, is in the report.
 pub fn verify(engine: &impl TableRead) -> Report {
     let mut report = Report::default();
-    let stored = match read_head(engine) {
+    let stored = match read_head(engine, Levels::OWN) {
         Ok(stored) => stored,
         Err(error) => {
             report.differ("meta", "head", "a head that can be read", error);
@@ -108,7 +109,7 @@ fn check_meta(
     report: &mut Report,
 ) {
     let mut heads = 0;
-    if let Some(HeadRecord { format: _, level: _, head, applied, tree }) = stored {
+    if let Some(HeadRecord { format: _, head, applied, tree }) = stored {
         let is_here = report.same("meta", "head", &rebuilt.head, head);
         let is_tree = report.same("meta", "hash tree", &rebuilt.tree, tree);
         if applied.index < walked.last_raft_index {

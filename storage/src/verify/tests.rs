@@ -18,10 +18,12 @@ use partita_core::time::Timestamp;
 use super::{Report, verify};
 use crate::codec::keys::TableKey;
 use crate::codec::samples::{STAMP, code, date, id, item, key, party};
-use crate::codec::{Stored, decode_record, encode_decision, encode_record, fingerprint};
+use crate::codec::{Level, Levels, Stored, decode_record, encode_decision, encode_record, fingerprint};
 use crate::engine::{Batch, Direction, KeyRange, MemoryEngine, RocksEngine, Table, TableEngine, TableRead};
 use crate::journal::block::{Block, BlockBuilder};
 use crate::state::{Applied, StateConfig, open_state};
+
+const CONFIG: StateConfig = StateConfig { memory_bytes: 1 << 20, levels: Levels::OWN };
 
 fn account(text: &str) -> AccountRef {
     let mut parts = text.split('/');
@@ -294,10 +296,10 @@ fn commands(padding: usize) -> Vec<Vec<Command>> {
 
 /// Applies all of it with a checkpoint now and then, and one at the end.
 fn build(engine: impl TableEngine, padding: usize) -> u64 {
-    let (mut applier, mut checkpointer, _reader) = open_state(engine, StateConfig { memory_bytes: 1 << 20 }).unwrap();
+    let (mut applier, mut checkpointer, _reader) = open_state(engine, CONFIG).unwrap();
     let mut decided = 0;
     for (index, commands) in (1u64..).zip(commands(padding)) {
-        for answer in applier.apply(Applied { index, raft: vec![1] }, commands) {
+        for answer in applier.apply(Applied { index, level: Some(Level::FIRST), raft: vec![1] }, commands) {
             match answer {
                 Answer::Decided(_) => decided += 1,
                 Answer::Replayed { .. } | Answer::KeyReused { .. } => {}

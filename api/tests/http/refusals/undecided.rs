@@ -5,7 +5,7 @@ use axum::http::Request;
 use axum::response::IntoResponse as _;
 use futures::stream::{self, StreamExt as _};
 use partita_api::write::submit_problem;
-use partita_consensus::SubmitError;
+use partita_consensus::{Shortage, SubmitError};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant};
@@ -32,6 +32,14 @@ fn what_could_not_be_decided_says_when_to_try_again() {
             "overloaded",
             "The server is overloaded",
             "too much is waiting; nothing was proposed",
+        ),
+        (
+            SubmitError::ShortOfDisk(Shortage { free_bytes: 700 << 20, needed_bytes: 1_088 << 20 }),
+            503,
+            Some("10"),
+            "overloaded",
+            "The server is overloaded",
+            "the disk is short: 700 MiB are free, 1088 MiB are needed; nothing was proposed",
         ),
         (
             SubmitError::ShuttingDown,

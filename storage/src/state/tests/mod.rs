@@ -20,6 +20,7 @@ use partita_core::id::BookId;
 use partita_core::state::Read;
 
 use super::{Applied, Applier, Checkpointer, MovementsOf, Reader, StateConfig, View, open_state};
+use crate::codec::{Level, Levels};
 use crate::engine::{Direction, KeyRange, Row, Table, TableEngine, TableRead};
 use crate::tree::Hash;
 use memory::Memory;
@@ -28,7 +29,7 @@ use memory::Memory;
 pub(super) type Entry = Vec<Command>;
 
 /// Small enough for the caches to forget things.
-pub(super) const SMALL: StateConfig = StateConfig { memory_bytes: 16 << 10 };
+pub(super) const SMALL: StateConfig = StateConfig { memory_bytes: 16 << 10, levels: Levels::OWN };
 
 pub(super) struct State<E> {
     pub(super) applier: Applier<E>,
@@ -67,7 +68,7 @@ impl<E: TableEngine> State<E> {
 /// Raft indexes skip some numbers, as openraft's own entries do.
 pub(super) fn applied(place: usize) -> Applied {
     let place = u64::try_from(place).unwrap();
-    Applied { index: place * 3, raft: place.to_le_bytes().to_vec() }
+    Applied { index: place * 3, level: Some(Level::FIRST), raft: place.to_le_bytes().to_vec() }
 }
 
 pub(super) fn next_of(applied: &Applied) -> usize {

@@ -13,7 +13,7 @@ use partita_core::time::{Date, Timestamp};
 
 use super::memory::Memory;
 use super::script::{Dice, script};
-use super::{Entry, State, run_on_maps};
+use super::{Entry, SMALL, State, run_on_maps};
 use crate::engine::{MemoryEngine, RocksEngine, TableEngine};
 use crate::state::{MovementsOf, Order, Posting, Reader, StateConfig, open_state};
 
@@ -231,7 +231,8 @@ fn readers_see_whole_raft_entries_while_others_are_applied_and_written() {
     let directory = tempfile::tempdir().unwrap();
     let engine = RocksEngine::open(directory.path(), 32 << 20).unwrap();
     // Room for a handful of checkpoints over the whole script.
-    let (mut applier, mut checkpointer, reader) = open_state(engine, StateConfig { memory_bytes: 256 << 10 }).unwrap();
+    let (mut applier, mut checkpointer, reader) =
+        open_state(engine, StateConfig { memory_bytes: 256 << 10, ..SMALL }).unwrap();
     let done = AtomicBool::new(false);
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::scope(|scope| {
