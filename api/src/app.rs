@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
@@ -29,7 +30,10 @@ pub const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Shared by all requests; cheap to clone.
 #[derive(Clone)]
-pub struct App(Arc<Inner>);
+pub struct App {
+    inner: Arc<Inner>,
+    reflected: Arc<Reflected>,
+}
 
 struct Inner {
     node: Node,
@@ -38,9 +42,34 @@ struct Inner {
     stopping: watch::Sender<bool>,
 }
 
+/// Which position an answer reflects. Of one request; `App`s outside of one have one that nobody asks.
+#[derive(Debug, Default)]
+struct Reflected {
+    last: AtomicU64,
+    /// Zero: none. The state before the first decision is pinned by nobody.
+    pinned: AtomicU64,
+}
+
+impl Reflected {
+    fn seen(&self, position: Position) {
+        self.last.store(position.0, Ordering::Relaxed);
+    }
+
+    fn pin(&self, position: Position) {
+        self.pinned.store(position.0, Ordering::Relaxed);
+    }
+
+    fn position(&self) -> Position {
+        match self.pinned.load(Ordering::Relaxed) {
+            0 => Position(self.last.load(Ordering::Relaxed)),
+            pinned => Position(pinned),
+        }
+    }
+}
+
 impl fmt::Debug for App {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("App").field("node", &self.0.node).finish_non_exhaustive()
+        f.debug_struct("App").field("node", &self.inner.node).finish_non_exhaustive()
     }
 }
 
@@ -49,33 +78,34 @@ impl App {
     pub fn new(node: Node) -> Self {
         let directory = Directory::new(node.reader().clone());
         let (stopping, _nobody) = watch::channel(false);
-        Self(Arc::new(Inner { node, directory, bodies: BodyBudget::default(), stopping }))
+        let inner = Inner { node, directory, bodies: BodyBudget::default(), stopping };
+        Self { inner: Arc::new(inner), reflected: Arc::default() }
     }
 
     #[must_use]
     pub fn node(&self) -> &Node {
-        &self.0.node
+        &self.inner.node
     }
 
     pub(crate) fn bodies(&self) -> &BodyBudget {
-        &self.0.bodies
+        &self.inner.bodies
     }
 
     pub(crate) fn directory(&self) -> &Directory {
-        &self.0.directory
+        &self.inner.directory
     }
 
     pub(crate) fn reader(&self) -> &Reader {
-        self.0.node.reader()
+        self.inner.node.reader()
     }
 
     /// Ends the streams that would otherwise keep connections open for ever.
     pub fn stop_streams(&self) {
-        self.0.stopping.send_replace(true);
+        self.inner.stopping.send_replace(true);
     }
 
     pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
-        self.0.stopping.subscribe()
+        self.inner.stopping.subscribe()
     }
 
     pub(crate) fn deadline() -> Instant {
@@ -84,12 +114,20 @@ impl App {
 
     /// Reads from the state between two raft entries. What cannot be read stops the node (ARCHITECTURE.md, invariants).
     pub(crate) fn view<T>(&self, read: impl FnOnce(&View<'_>) -> Result<T, StorageError>) -> T {
-        look(self.reader(), read).unwrap_or_else(|error| stop(&chain(&error)))
+        self.look(read).unwrap_or_else(|error| stop(&chain(&error)))
     }
 
     /// The same for reads that cannot fail.
     pub(crate) fn look<T>(&self, read: impl FnOnce(&View<'_>) -> T) -> T {
-        look(self.reader(), read)
+        look(self.reader(), |view| {
+            self.reflected.seen(view.position());
+            read(view)
+        })
+    }
+
+    /// The whole answer is as of this position, whatever is looked at after it.
+    pub(crate) fn reflect(&self, position: Position) {
+        self.reflected.pin(position);
     }
 
     /// Reads the past, or all movements: for these the applier does not wait.
@@ -100,7 +138,7 @@ impl App {
     /// # Panics
     /// If there is no such book: ids come from decisions and tables only.
     pub(crate) fn names(&self, book: BookId) -> Arc<Names> {
-        self.0.directory.book(book).unwrap_or_else(|| panic!("book {book} is missing"))
+        self.inner.directory.book(book).unwrap_or_else(|| panic!("book {book} is missing"))
     }
 
     pub(crate) fn moments(&self) -> Moments<'_> {
@@ -152,19 +190,21 @@ impl App {
         .await
     }
 
-    /// Runs `answer` when the state is fresh enough; the answer says which position it reflects at least.
+    /// Runs `answer` when the state is fresh enough; the answer says which position it reflects: the one that it was
+    /// made for ([`App::reflect`]), or else that of its last look at the state. What is looked at before, names and
+    /// accounts, does not change what the answer says.
     pub(crate) async fn respond(
         &self,
         fresh: Freshness,
         answer: impl FnOnce(&Self) -> Result<Response, Problem> + Send + 'static,
     ) -> Result<Response, Problem> {
         self.freshen(fresh, Self::deadline()).await?;
-        let app = self.clone();
+        let app = Self { inner: Arc::clone(&self.inner), reflected: Arc::default() };
         let answered = blocking(move || {
-            // Before the read: what is read is at least as new.
-            let position = app.reader().position();
+            // For an answer that looks at nothing but the journal: what it shows is at least as new.
+            app.reflected.seen(app.reader().position());
             let response = answer(&app).unwrap_or_else(IntoResponse::into_response);
-            with_position(response, position)
+            with_position(response, app.reflected.position())
         });
         Ok(answered.await)
     }

@@ -89,6 +89,8 @@ impl Basis {
         let known_at = query.known_at.as_ref().map(|instant| instant.0);
         let (head_position, time, head, last) =
             app.look(|view| (view.position(), view.time(), view.head_hash(), view.totals(names.book.id).last_entry));
+        // The header of the answer tells a caller where this node stands, not what the report was asked to know.
+        app.reflect(head_position);
         let (position, last_entry) = match known_at {
             None => (head_position, last),
             Some(instant) => {

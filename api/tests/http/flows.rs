@@ -513,3 +513,47 @@ async fn keys_of_the_cluster_are_looked_up_without_a_book() {
     assert_eq!(ledger.made("transfers", "t", body).await["lines"][0]["balance_after"], "0.000001");
     ledger.close().await;
 }
+
+/// Two writers and a reader: every balance is exactly the one after the position that its answer names.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_read_names_the_very_position_that_it_shows() {
+    let ledger = Ledger::with_book().await;
+    let first = ledger.position();
+    let reading = async {
+        let mut seen = vec![];
+        loop {
+            let balance = ledger.get("/v1/books/acme/accounts/equity:capital/balance").await;
+            let position = balance.position();
+            let body = balance.expect(200);
+            let cents = |amount: &Value| amount.as_str().unwrap().replace('.', "").parse::<u64>().unwrap();
+            if let Some(found) = body["balances"].get(0) {
+                seen.push((position, cents(&found["balance"])));
+            }
+            let whole = ledger.get("/v1/books/acme/reports/trial-balance").await;
+            let position = whole.position();
+            if let Some(total) = whole.expect(200)["totals"].get(0) {
+                seen.push((position, cents(&total["credit"])));
+            }
+            if position == first + 400 {
+                return seen;
+            }
+        }
+    };
+    let writing = |writer: &'static str| {
+        let ledger = &ledger;
+        async move {
+            for n in 0..200 {
+                let body =
+                    json!({"debit": "assets:bank", "credit": "equity:capital", "amount": "0.01", "currency": "USD"});
+                ledger.made("transfers", &format!("{writer}-{n}"), body).await;
+            }
+        }
+    };
+    let (seen, (), ()) = tokio::join!(reading, writing("a"), writing("b"));
+    assert!(seen.len() > 20, "{} reads are too few", seen.len());
+    // Each transfer is one cent and one position.
+    for (position, cents) in seen {
+        assert_eq!(cents, position - first, "as of position {position}");
+    }
+    ledger.close().await;
+}
