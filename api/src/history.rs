@@ -28,14 +28,16 @@ pub(crate) struct Since {
     pub until: Position,
 }
 
-struct Patience(std::time::Instant);
+/// How long one request may look back.
+#[derive(Debug)]
+pub(crate) struct Patience(std::time::Instant);
 
 impl Patience {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(std::time::Instant::now())
     }
 
-    fn check(&self) -> Result<(), Problem> {
+    pub(crate) fn check(&self) -> Result<(), Problem> {
         if self.0.elapsed() < REQUEST_DEADLINE {
             return Ok(());
         }

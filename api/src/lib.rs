@@ -18,6 +18,7 @@ pub mod query;
 pub mod report;
 pub mod router;
 pub mod routes;
+pub mod subledger;
 pub mod sums;
 pub mod values;
 pub mod write;

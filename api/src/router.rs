@@ -16,8 +16,8 @@ use crate::app::{App, with_position};
 use crate::metrics;
 use crate::problem::{Code, POSITION, Problem};
 use crate::routes::{
-    accounts, balances, books, charges, currencies, entries, export, health, holds, journal, keys, parties, payments,
-    periods, postings, refunds, reports, transfers,
+    accounts, balances, books, charges, currencies, entries, explain, export, health, holds, journal, keys, parties,
+    payments, periods, postings, refunds, reports, transfers,
 };
 
 #[derive(OpenApi)]
@@ -46,6 +46,7 @@ fn documented() -> OpenApiRouter<App> {
         .routes(routes!(accounts::close))
         .routes(routes!(balances::get))
         .routes(routes!(postings::list))
+        .routes(routes!(explain::get))
         .routes(routes!(entries::post, entries::list))
         .routes(routes!(entries::post_batch))
         .routes(routes!(entries::get))
@@ -77,7 +78,11 @@ fn documented() -> OpenApiRouter<App> {
         .routes(routes!(periods::soft_close))
         .routes(routes!(periods::close))
         .routes(routes!(periods::reopen))
+        .routes(routes!(reports::customer_statement::get))
+        .routes(routes!(reports::deferred_revenue::get))
         .routes(routes!(reports::journal_listing::get))
+        .routes(routes!(reports::must_zero_ageing::get))
+        .routes(routes!(reports::receivables_ageing::get))
         .routes(routes!(reports::trial_balance::get))
         .routes(routes!(keys::get))
         .routes(routes!(keys::get_cluster))

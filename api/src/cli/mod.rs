@@ -4,6 +4,7 @@
 pub mod balance;
 pub mod bench;
 pub mod client;
+pub mod explain;
 pub mod export;
 pub mod import;
 pub mod output;
@@ -30,6 +31,8 @@ pub enum Command {
     TrialBalance(trial_balance::TrialBalance),
     /// Print the balance of an account, a party's part of it, or one item
     Balance(balance::Balance),
+    /// Say why a balance is what it is: its postings with their documents, newest first
+    Explain(explain::Explain),
     /// Post journal entries from a JSON file
     Post(post::Post),
     /// Write a book for hledger, ledger, beancount or a spreadsheet, with balances to check it by
@@ -118,6 +121,7 @@ impl Command {
             Self::Import(command) => runtime.block_on(command.run()),
             Self::TrialBalance(command) => runtime.block_on(command.run()),
             Self::Balance(command) => runtime.block_on(command.run()),
+            Self::Explain(command) => runtime.block_on(command.run()),
             Self::Post(command) => runtime.block_on(command.run()),
             Self::Export(command) => runtime.block_on(command.run()),
             Self::Verify(command) => command.run(),

@@ -220,7 +220,7 @@ pub struct ChargeJson {
     pub recorded_at: String,
 }
 
-fn state(charge: &Charge, open: i128) -> &'static str {
+pub(super) fn state(charge: &Charge, open: i128) -> &'static str {
     if charge.voided {
         "voided"
     } else if open == 0 {

@@ -86,18 +86,22 @@ pub struct HoldJson {
     pub recorded_at: String,
 }
 
+pub(super) fn state(hold: &Hold) -> &'static str {
+    match hold.state {
+        HoldState::Pending => "pending",
+        HoldState::PartiallyCaptured => "partially_captured",
+        HoldState::Captured => "captured",
+        HoldState::Voided => "voided",
+        HoldState::Expired => "expired",
+    }
+}
+
 impl HoldJson {
     pub(crate) fn of(hold: &Hold, names: &Names, decided: Decided) -> Self {
         let money = |minor| names.money(minor, hold.currency);
         Self {
             id: hold.id.to_string(),
-            state: match hold.state {
-                HoldState::Pending => "pending",
-                HoldState::PartiallyCaptured => "partially_captured",
-                HoldState::Captured => "captured",
-                HoldState::Voided => "voided",
-                HoldState::Expired => "expired",
-            },
+            state: state(hold),
             debit: endpoint(&hold.debit, names),
             credit: endpoint(&hold.credit, names),
             amount: money(hold.amount.minor()),

@@ -6,6 +6,7 @@ pub mod books;
 pub mod charges;
 pub mod currencies;
 pub mod entries;
+pub mod explain;
 pub mod export;
 pub mod health;
 pub mod holds;

@@ -220,7 +220,7 @@ pub struct PaymentJson {
     pub recorded_at: String,
 }
 
-fn state(payment: &Payment) -> &'static str {
+pub(super) fn state(payment: &Payment) -> &'static str {
     match payment.state {
         PaymentState::Authorised => "authorised",
         PaymentState::PartiallyCaptured => "partially_captured",

@@ -148,7 +148,7 @@ pub struct RefundJson {
     pub recorded_at: String,
 }
 
-fn state(refund: &Refund) -> &'static str {
+pub(super) fn state(refund: &Refund) -> &'static str {
     match refund.state {
         RefundState::Pending => "pending",
         RefundState::Succeeded => "succeeded",

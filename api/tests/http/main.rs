@@ -10,4 +10,5 @@ mod flows;
 mod periods;
 mod refusals;
 mod stalled;
+mod subledger;
 mod support;

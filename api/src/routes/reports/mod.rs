@@ -1,12 +1,24 @@
 //! The reports, one file each: its query, the pure function of core that makes it, its columns.
 
+pub mod customer_statement;
+pub mod deferred_revenue;
 pub mod journal_listing;
+pub mod must_zero_ageing;
+pub mod receivables_ageing;
 pub mod trial_balance;
 
-use partita_core::id::CurrencyId;
+use std::fmt;
+use std::sync::Arc;
 
+use partita_core::account::Account;
+use partita_core::id::{CurrencyId, Role};
+use partita_core::time::Date;
+
+use crate::app::App;
 use crate::names::Names;
 use crate::problem::{Code, Problem};
+use crate::query::parameter;
+use crate::report::{Basis, Cell};
 
 /// The ledger's own data are wrong: there is no report.
 fn unequal(names: &Names, currency: CurrencyId) -> Problem {
@@ -14,4 +26,36 @@ fn unequal(names: &Names, currency: CurrencyId) -> Problem {
     tracing::error!(book = %names.book.code, currency, "a report does not balance");
     let detail = format!("book {}: debits and credits differ in {currency}; run `partita verify`", names.book.code);
     Problem::new(Code::OutOfBalance, detail).with("currency", currency)
+}
+
+/// A part of the ledger does not come to what it is a part of: there is no report.
+fn untied(names: &Names, currency: CurrencyId, why: &dyn fmt::Display) -> Problem {
+    let currency = names.currency_code(currency);
+    tracing::error!(book = %names.book.code, currency, %why, "a report does not tie");
+    let detail = format!("book {}: {why}; run `partita verify`", names.book.code);
+    Problem::new(Code::OutOfBalance, detail).with("currency", currency)
+}
+
+/// The accounts that play a role, closed ones included.
+fn accounts_of_role(app: &App, names: &Names, role: &str) -> Result<Vec<Arc<Account>>, Problem> {
+    let accounts = app.view(|view| view.accounts(names.book.id));
+    let plays = |account: &Arc<Account>| account.role.as_ref().map(Role::as_str) == Some(role);
+    let found: Vec<_> = accounts.into_iter().filter(plays).collect();
+    if found.is_empty() {
+        return Err(Problem::not_found(format!("no account of book {} has the role {role}", names.book.code)));
+    }
+    Ok(found)
+}
+
+/// What stands at one moment has no period.
+fn no_period(basis: &Basis) -> Result<(), Problem> {
+    match basis.from {
+        None => Ok(()),
+        Some(_) => Err(parameter("from", "is not known: this report is of one day")),
+    }
+}
+
+/// Days from one date to another; zero if it is not reached.
+fn days_between(from: Date, to: Date) -> Cell {
+    Cell::Number(u64::try_from(to.days() - from.days()).unwrap_or(0))
 }
