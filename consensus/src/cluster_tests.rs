@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::data_directory::ClusterId;
 use crate::environment::SharedEnvironment;
 use crate::node::{Identity, Peering, Stores};
-use crate::peer::Socket;
+use crate::peer::{Security, Socket};
 use crate::testing::{Disks, TestMachine, command, commands, in_ms, position_of, soon};
 use crate::{Node, ReadError, Role, StartError, SubmitError};
 
@@ -93,7 +93,7 @@ impl Place {
     async fn start(&mut self, founds: bool) {
         let socket = Socket::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         *self.listens_at.lock() = socket.address();
-        let peering = Peering { socket, address: self.address.to_string(), founds };
+        let peering = Peering { socket, security: Security::Plain, address: self.address.to_string(), founds };
         let Disks { log, mark, tables, memory_bytes, levels } = self.disks.clone();
         let identity = Identity { cluster: ClusterId([1; 16]), node_id: self.id, levels };
         let environment: SharedEnvironment = TestMachine::new();

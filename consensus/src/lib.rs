@@ -35,6 +35,7 @@ pub use codec::CodecError;
 pub use data_directory::{ClusterId, DirectoryError, recorded_node};
 pub use disk::Shortage;
 pub use node::{Node, NodeConfig, NodeStatus, Role, StartError};
+pub use peer::{TlsConfig, TlsError};
 pub use verify::{VerifyError, verify};
 
 #[cfg(test)]

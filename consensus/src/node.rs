@@ -36,7 +36,7 @@ use crate::leadership::{ELECTION_TIMEOUT, Leader, Leadership, Metrics, leads};
 use crate::levels::{ActiveLevel, raise_when_all_know};
 use crate::log_store::LogStore;
 use crate::network::Network;
-use crate::peer::{Listener, PeerIdentity, Peers, Socket};
+use crate::peer::{Listener, PeerIdentity, Peers, Security, Socket, TlsConfig, TlsError};
 use crate::raft_types::{Member, TypeConfig, raft_log_id};
 use crate::requests::Requests;
 use crate::state_machine::StateMachine;
@@ -58,6 +58,8 @@ pub struct NodeConfig {
     pub raft_listen: Option<SocketAddr>,
     /// What other nodes are told to connect to, if that is not where this one listens.
     pub raft_advertise: Option<String>,
+    /// Without it what nodes say to each other is neither secret nor proved to be theirs.
+    pub tls: Option<TlsConfig>,
     /// Members to be taken in by, where the data directory is empty. Without any the node founds a cluster.
     pub join: Vec<String>,
 }
@@ -72,6 +74,7 @@ impl NodeConfig {
             memory_bytes,
             raft_listen: None,
             raft_advertise: None,
+            tls: None,
             join: Vec::new(),
             levels: Levels::OWN,
         }
@@ -103,6 +106,8 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    #[error("TLS between nodes cannot be used as it is configured")]
+    Tls(#[from] TlsError),
     #[error("the cluster has other members, and no address is given at which they reach this one")]
     NotListening,
     #[error("free disk space cannot be read")]
@@ -178,6 +183,7 @@ pub struct Identity {
 #[derive(Debug)]
 pub(crate) struct Peering {
     pub(crate) socket: Socket,
+    pub(crate) security: Security,
     /// What others connect to.
     pub(crate) address: String,
     /// Whether a node without a log founds a cluster. If not, it waits to be taken into one.
@@ -304,11 +310,10 @@ impl<T: TableEngine> Node<T> {
         let active_level = machine.active_level();
         let failed = |error: &dyn std::error::Error| StartError::Raft { reason: chain(error) };
         let raft_config = raft_config(&identity).validate().map_err(|error| failed(&error))?;
-        let peers = Peers::new(PeerIdentity {
-            cluster: Some(identity.cluster),
-            node_id: identity.node_id,
-            levels: identity.levels,
-        });
+        let peer_identity =
+            PeerIdentity { cluster: Some(identity.cluster), node_id: identity.node_id, levels: identity.levels };
+        let security = peering.as_ref().map(|peering| peering.security.clone()).unwrap_or_default();
+        let peers = Peers::new(peer_identity, security);
         let network = Network::new(peers.clone());
         let raft = Raft::new(identity.node_id, Arc::new(raft_config), network, store, machine)
             .await
@@ -535,8 +540,15 @@ fn check_log_and_state(log: &partita_storage::log::LogState, state: &RaftState) 
 /// Binds where other nodes are to reach this one.
 async fn listen(address: SocketAddr, config: &NodeConfig) -> Result<Peering, StartError> {
     let socket = Socket::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
+    let security = match &config.tls {
+        Some(tls) => Security::load(tls)?,
+        None => Security::Plain,
+    };
+    if config.tls.is_none() && !socket.address().ip().is_loopback() {
+        tracing::warn!(address = %socket.address(), "nodes talk without TLS: whoever reaches this address may pass for one");
+    }
     let address = config.raft_advertise.clone().unwrap_or_else(|| socket.address().to_string());
-    Ok(Peering { socket, address, founds: config.join.is_empty() })
+    Ok(Peering { socket, security, address, founds: config.join.is_empty() })
 }
 
 /// A fresh node founds a cluster of one, as `founder` if it may; a node that is alone in its cluster need not wait for

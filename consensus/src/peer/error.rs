@@ -26,6 +26,8 @@ pub(crate) enum PeerError {
 pub(crate) enum ConnectionError {
     #[error("it cannot be connected to")]
     Connect(#[source] io::Error),
+    #[error("no TLS connection is made with it")]
+    Tls(#[source] io::Error),
     #[error("no connection was made within {HANDSHAKE_SECONDS} s")]
     ConnectDeadline,
     #[error("it refuses the connection")]

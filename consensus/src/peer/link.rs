@@ -16,12 +16,13 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout, timeout_at};
 
-use super::connection::{BoxIo, FrameReader, FrameWriter, split};
+use super::connection::{FrameReader, FrameWriter, split};
 use super::error::{ConnectionError, PeerError};
 use super::frame::{self, Frame, Kind};
 use super::handshake::{Hello, PeerIdentity, Refusal, Welcome};
 use super::message::{Request, Response};
 use super::peers::{NotedLevels, Trouble};
+use super::tls::Security;
 use super::{Channel, FRAME_BYTES, HANDSHAKE_DEADLINE, IDLE, PING_PAUSE, PeerAddress, SILENCE};
 use crate::errors::chain;
 
@@ -37,6 +38,7 @@ pub(super) struct Dial {
     pub(super) to: PeerAddress,
     pub(super) channel: Channel,
     pub(super) identity: PeerIdentity,
+    pub(super) security: Security,
     pub(super) levels: NotedLevels,
     pub(super) trouble: Trouble,
 }
@@ -231,8 +233,7 @@ impl Dial {
     async fn shake_hands(&self) -> Result<(FrameReader, FrameWriter), ConnectionError> {
         let stream = TcpStream::connect(&self.to.address).await.map_err(ConnectionError::Connect)?;
         stream.set_nodelay(true).map_err(ConnectionError::Io)?;
-        let stream: BoxIo = Box::new(stream);
-        let (mut reader, mut writer) = split(stream);
+        let (mut reader, mut writer) = split(self.security.call(stream, &self.to.address).await?);
         let hello = Hello { identity: self.identity, expected: self.to.node_id, channel: self.channel };
         writer.write(&frame::encode(Kind::Hello, 0, 0, |out| hello.put(out))).await?;
         writer.flush().await?;

@@ -20,12 +20,13 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::connection::{BoxIo, FrameReader, FrameWriter, split};
+use super::connection::{FrameReader, FrameWriter, split};
 use super::error::ConnectionError;
 use super::frame::{self, Frame, Kind};
 use super::handshake::{Caller, Hello, PeerIdentity, Refusal, Welcome};
 use super::message::{Request, Response};
 use super::peers::{NotedLevels, Peers};
+use super::tls::Security;
 use super::{CALLER_SILENCE, HANDSHAKE_DEADLINE};
 use crate::errors::chain;
 
@@ -74,8 +75,13 @@ pub(crate) struct Listener {
 
 impl Listener {
     pub(crate) fn start(socket: Socket, peers: &Peers, handler: Arc<dyn Handler>) -> Self {
-        let host =
-            Host { identity: *peers.identity(), levels: peers.levels().clone(), handler, refused: Arc::default() };
+        let host = Host {
+            identity: *peers.identity(),
+            security: peers.security().clone(),
+            levels: peers.levels().clone(),
+            handler,
+            refused: Arc::default(),
+        };
         Self { task: tokio::spawn(accept(socket.listener, host)) }
     }
 }
@@ -91,6 +97,7 @@ impl Drop for Listener {
 #[derive(Clone, Debug)]
 struct Host {
     identity: PeerIdentity,
+    security: Security,
     levels: NotedLevels,
     handler: Arc<dyn Handler>,
     /// What each caller was last refused for, so that it is said once and not at every attempt.
@@ -136,8 +143,7 @@ async fn serve(host: Host, stream: TcpStream, from: SocketAddr) {
 impl Host {
     async fn shake_hands(&self, stream: TcpStream) -> Result<(Caller, FrameReader, FrameWriter), ConnectionError> {
         stream.set_nodelay(true).map_err(ConnectionError::Io)?;
-        let stream: BoxIo = Box::new(stream);
-        let (mut reader, mut writer) = split(stream);
+        let (mut reader, mut writer) = split(self.security.answer(stream).await?);
         let first = reader.next().await?;
         if first.kind != Kind::Hello {
             return Err(ConnectionError::OutOfPlace);

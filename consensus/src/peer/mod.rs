@@ -13,11 +13,14 @@ mod link;
 mod listener;
 pub(crate) mod message;
 mod peers;
+mod tls;
 
 #[cfg(test)]
 mod message_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tls_tests;
 
 use std::fmt;
 use std::time::Duration;
@@ -26,6 +29,8 @@ pub(crate) use error::{ConnectionError, PeerError};
 pub(crate) use handshake::{Caller, PeerIdentity, Refusal};
 pub(crate) use listener::{Handler, Listener, Socket};
 pub(crate) use peers::Peers;
+pub(crate) use tls::Security;
+pub use tls::{TlsConfig, TlsError};
 
 /// The most bytes of a frame after its length: a request of 16 MiB in our own form, or the raft entry made of it.
 pub(crate) const FRAME_BYTES: usize = 32 << 20;

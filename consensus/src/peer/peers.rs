@@ -11,6 +11,7 @@ use super::error::PeerError;
 use super::handshake::PeerIdentity;
 use super::link::{Dial, Link, Pending};
 use super::message::{Request, Response};
+use super::tls::Security;
 use super::{Channel, PeerAddress};
 
 /// The way to every other node. Clones share their connections, which end with the last clone.
@@ -20,6 +21,7 @@ pub(crate) struct Peers(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     identity: PeerIdentity,
+    security: Security,
     links: Mutex<BTreeMap<(PeerAddress, Channel), Arc<Link>>>,
     troubles: Mutex<BTreeMap<PeerAddress, Trouble>>,
     levels: NotedLevels,
@@ -27,10 +29,13 @@ struct Shared {
 
 impl Peers {
     /// Nothing is connected before it is called.
-    pub(crate) fn new(identity: PeerIdentity) -> Self {
-        let shared =
-            Shared { identity, links: Mutex::default(), troubles: Mutex::default(), levels: NotedLevels::default() };
-        Self(Arc::new(shared))
+    pub(crate) fn new(identity: PeerIdentity, security: Security) -> Self {
+        let (links, troubles, levels) = (Mutex::default(), Mutex::default(), NotedLevels::default());
+        Self(Arc::new(Shared { identity, security, links, troubles, levels }))
+    }
+
+    pub(super) fn security(&self) -> &Security {
+        &self.0.security
     }
 
     pub(crate) fn identity(&self) -> &PeerIdentity {
@@ -68,8 +73,14 @@ impl Peers {
         let mut links = self.0.links.lock();
         let link = links.entry((to.clone(), channel)).or_insert_with(|| {
             let trouble = self.0.troubles.lock().entry(to.clone()).or_default().clone();
-            let levels = self.0.levels.clone();
-            Arc::new(Link::start(Dial { to: to.clone(), channel, identity: self.0.identity, levels, trouble }))
+            Arc::new(Link::start(Dial {
+                to: to.clone(),
+                channel,
+                identity: self.0.identity,
+                security: self.0.security.clone(),
+                levels: self.0.levels.clone(),
+                trouble,
+            }))
         });
         Arc::clone(link)
     }

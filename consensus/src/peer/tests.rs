@@ -24,7 +24,7 @@ use super::handshake::{Hello, Welcome};
 use super::message::{Receipt, Request, Response, SubmitFailure};
 use super::{
     Caller, Channel, ConnectionError, FRAME_BYTES, Handler, Listener, PeerAddress, PeerError, PeerIdentity, Peers,
-    Refusal, Socket,
+    Refusal, Security, Socket,
 };
 use crate::data_directory::ClusterId;
 use crate::raft_types::{raft_log_id, raft_vote};
@@ -32,7 +32,7 @@ use crate::testing::{in_ms, soon};
 
 const CLUSTER: ClusterId = ClusterId([1; 16]);
 
-fn identity(node_id: u64) -> PeerIdentity {
+pub(super) fn identity(node_id: u64) -> PeerIdentity {
     PeerIdentity { cluster: Some(CLUSTER), node_id, levels: Levels::OWN }
 }
 
@@ -88,7 +88,7 @@ async fn serve_at(address: SocketAddr, node_id: u64) -> Server {
         Arc::new(Clerk { appended: Mutex::default(), callers: Mutex::default(), gate: watch::Sender::new(true) });
     let socket = Socket::bind(address).await.unwrap();
     let address = socket.address();
-    let listener = Listener::start(socket, &Peers::new(identity(node_id)), clerk.clone());
+    let listener = Listener::start(socket, &Peers::new(identity(node_id), Security::Plain), clerk.clone());
     Server { clerk, address, listener }
 }
 
@@ -113,7 +113,7 @@ fn receipt(bytes: u64) -> Response {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_are_pipelined_and_arrive_in_their_order() {
     let server = serve(2).await;
-    let peers = Peers::new(identity(1));
+    let peers = Peers::new(identity(1), Security::Plain);
     let to = to(server.address, 2);
     server.clerk.gate.send_replace(false);
     let mut waiting = Vec::new();
@@ -137,7 +137,7 @@ async fn requests_are_pipelined_and_arrive_in_their_order() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn long_messages_do_not_hold_up_another_channel() {
     let server = serve(2).await;
-    let peers = Peers::new(identity(1));
+    let peers = Peers::new(identity(1), Security::Plain);
     let to = to(server.address, 2);
     let long = FRAME_BYTES - 64;
     let bulk = peers.send(&to, Channel::Bulk, &submission(long), soon()).await.unwrap();
@@ -156,7 +156,7 @@ async fn strangers_are_refused_and_told_why() {
     let server = serve(2).await;
     let refused = async |identity: PeerIdentity, node_id: Option<u64>| {
         let to = PeerAddress { address: server.address.to_string(), node_id };
-        match Peers::new(identity).call(&to, Channel::Control, &append(1), soon()).await {
+        match Peers::new(identity, Security::Plain).call(&to, Channel::Control, &append(1), soon()).await {
             Err(PeerError::Refused(refusal)) => refusal,
             other => panic!("{other:?}"),
         }
@@ -173,7 +173,7 @@ async fn strangers_are_refused_and_told_why() {
     assert_eq!(refused(outside, Some(2)).await, Refusal::ClusterNotNamed);
     assert_eq!(*server.clerk.callers.lock(), []);
     // A request may be refused too, and the connection goes on.
-    let peers = Peers::new(identity(1));
+    let peers = Peers::new(identity(1), Security::Plain);
     let to = to(server.address, 2);
     let refusal = peers.call(&to, Channel::Control, &Request::ReadIndex, soon()).await.unwrap_err();
     assert!(matches!(refusal, PeerError::Refused(Refusal::Unavailable { .. })), "{refusal:?}");
@@ -183,7 +183,7 @@ async fn strangers_are_refused_and_told_why() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_peer_that_is_not_there_is_told_from_one_that_does_not_answer() {
     let server = serve(2).await;
-    let peers = Peers::new(identity(1));
+    let peers = Peers::new(identity(1), Security::Plain);
     let address = server.address;
     server.clerk.gate.send_replace(false);
     let unknown = peers.call(&to(address, 2), Channel::Bulk, &submission(1), in_ms(100)).await.unwrap_err();
@@ -270,7 +270,7 @@ async fn bytes_that_are_no_frames_end_their_connection_and_nothing_else() {
     }
     assert!(ends(stream).await);
     server.clerk.gate.send_replace(true);
-    let peers = Peers::new(identity(1));
+    let peers = Peers::new(identity(1), Security::Plain);
     assert_eq!(peers.call(&to(server.address, 2), Channel::Bulk, &submission(5), soon()).await.unwrap(), receipt(5));
     drop(server.listener);
 }
@@ -290,7 +290,10 @@ async fn a_silent_peer_is_given_up() {
         std::future::pending::<()>().await;
     });
     let began = Instant::now();
-    let lost = Peers::new(identity(1)).call(&to(address, 2), Channel::Control, &append(1), soon()).await.unwrap_err();
+    let lost = Peers::new(identity(1), Security::Plain)
+        .call(&to(address, 2), Channel::Control, &append(1), soon())
+        .await
+        .unwrap_err();
     assert!(matches!(&lost, PeerError::Unknown(reason) if matches!(**reason, ConnectionError::Silent(_))), "{lost:?}");
     assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
     silent.abort();
