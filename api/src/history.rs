@@ -1,10 +1,9 @@
-//! Looking back through the journal: what was decided after a position, and an item's postings.
+//! Looking back through the journal: an item's postings.
 //!
 //! These walks are bounded by time rather than by size: a caller who asks too much of one request is told so.
 
-use partita_core::decision::Outcome;
-use partita_core::entry::{Entry, Line, Side};
-use partita_core::id::{BookId, Item, Position};
+use partita_core::entry::Side;
+use partita_core::id::{Item, Position};
 use partita_core::state::{Movement, SubaccountKey};
 use partita_core::time::Date;
 
@@ -12,21 +11,8 @@ use crate::app::{App, REQUEST_DEADLINE};
 use crate::problem::{Code, Problem};
 use partita_storage::state::Order;
 
-/// Decisions read at one time.
-const CHUNK: usize = 500;
-const CHUNK_BYTES: usize = 256 << 10;
 /// Postings read at one time.
 const POSTINGS: usize = 200;
-
-/// A stretch of the journal, seen from one book.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Since {
-    pub book: BookId,
-    /// Not included.
-    pub after: Position,
-    /// Included.
-    pub until: Position,
-}
 
 /// How long one request may look back.
 #[derive(Debug)]
@@ -38,37 +24,13 @@ impl Patience {
     }
 
     pub(crate) fn check(&self) -> Result<(), Problem> {
-        if self.0.elapsed() < REQUEST_DEADLINE {
-            return Ok(());
-        }
-        let detail =
-            "too much was posted since then for one request; ask for a later known_at, or for one party's part";
-        Err(Problem::new(Code::Overloaded, detail))
+        if self.0.elapsed() < REQUEST_DEADLINE { Ok(()) } else { Err(impatient()) }
     }
 }
 
-/// Calls `each` for every line posted in the stretch, with its effective date.
-pub(crate) fn each_line(app: &App, since: Since, mut each: impl FnMut(Date, &Line)) -> Result<(), Problem> {
-    each_entry(app, since, |entry| entry.lines.iter().for_each(|line| each(entry.effective_date, line)))
-}
-
-fn each_entry(app: &App, since: Since, mut each: impl FnMut(&Entry)) -> Result<(), Problem> {
-    let patience = Patience::new();
-    let mut next = since.after.next();
-    while next <= since.until {
-        patience.check()?;
-        let decisions = app.past(|reader| reader.decisions(next, CHUNK, CHUNK_BYTES));
-        let Some(last) = decisions.last() else { break };
-        next = last.position.next();
-        for decision in decisions {
-            if decision.position > since.until || decision.book != since.book {
-                continue;
-            }
-            let Outcome::Accepted(effects) = decision.outcome else { continue };
-            effects.entries.iter().for_each(&mut each);
-        }
-    }
-    Ok(())
+pub(crate) fn impatient() -> Problem {
+    let detail = "too much was posted since then for one request; ask for a later known_at, or for one party's part";
+    Problem::new(Code::Overloaded, detail)
 }
 
 /// An item's postings, out of its subaccount's chain.

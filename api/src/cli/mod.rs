@@ -9,6 +9,7 @@ pub mod export;
 pub mod import;
 pub mod output;
 pub mod post;
+pub mod report;
 pub mod trial_balance;
 pub mod verify;
 
@@ -27,6 +28,8 @@ pub const DEFAULT_URL: &str = "http://127.0.0.1:7070";
 pub enum Command {
     /// Load purchases from a CSV file as charges and captured card payments
     Import(import::Import),
+    /// Print any report of a book: trial balance, statements, ledgers
+    Report(report::Report),
     /// Print a book's trial balance
     TrialBalance(trial_balance::TrialBalance),
     /// Print the balance of an account, a party's part of it, or one item
@@ -41,6 +44,8 @@ pub enum Command {
     Verify(verify::Verify),
     /// Measure throughput, latency and cost through HTTP
     Bench(bench::Bench),
+    /// Measure time and memory of every report on a book of any size
+    BenchReports(bench::reports::BenchReports),
 }
 
 /// Which server, and which of its books.
@@ -119,6 +124,7 @@ impl Command {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         match self {
             Self::Import(command) => runtime.block_on(command.run()),
+            Self::Report(command) => runtime.block_on(command.run()),
             Self::TrialBalance(command) => runtime.block_on(command.run()),
             Self::Balance(command) => runtime.block_on(command.run()),
             Self::Explain(command) => runtime.block_on(command.run()),
@@ -126,6 +132,7 @@ impl Command {
             Self::Export(command) => runtime.block_on(command.run()),
             Self::Verify(command) => command.run(),
             Self::Bench(command) => runtime.block_on(command.run()),
+            Self::BenchReports(command) => runtime.block_on(command.run()),
         }
     }
 }

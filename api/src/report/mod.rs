@@ -21,6 +21,7 @@ use utoipa::ToSchema;
 use crate::names::Names;
 use crate::values::format_instant;
 
+pub(crate) use basis::STEP_BYTES;
 pub use basis::{Basis, ReportJson, ReportQuery, Reporting, SectionJson};
 pub(crate) use respond::{Piece, respond, stream};
 
@@ -115,11 +116,13 @@ pub struct Column {
     pub kind: Kind,
     /// Whether text and HTML show it; JSON and CSV have every column.
     pub is_printed: bool,
+    /// The characters that text keeps for it at least: of a report that is streamed, the widest cell is not known.
+    pub room: usize,
 }
 
 impl Column {
     fn new(name: &'static str, heading: impl Into<Cow<'static, str>>, kind: Kind) -> Self {
-        Self { name, heading: heading.into(), kind, is_printed: true }
+        Self { name, heading: heading.into(), kind, is_printed: true, room: 0 }
     }
 
     pub fn text(name: &'static str, heading: impl Into<Cow<'static, str>>) -> Self {
@@ -136,6 +139,11 @@ impl Column {
 
     pub fn amount(name: &'static str, heading: impl Into<Cow<'static, str>>) -> Self {
         Self::new(name, heading, Kind::Amount)
+    }
+
+    #[must_use]
+    pub fn room(self, room: usize) -> Self {
+        Self { room, ..self }
     }
 
     /// For programs only.

@@ -1,11 +1,9 @@
 //! Text: a table of fixed columns for terminals and letters; what is below zero stands in parentheses.
 //!
-//! A column is as wide as its widest cell so far: of a report that is streamed, the rows of the same piece.
+//! A column is as wide as its widest cell; of a report that is streamed, as its widest so far.
 
 use super::{Frame, Kind, Rendering, Row, Section};
 
-/// What a streamed column has room for before its first rows are known.
-const DATE_WIDTH: usize = 10;
 const GAP: &str = "  ";
 
 #[derive(Debug, Default)]
@@ -66,8 +64,7 @@ impl Text {
 impl Rendering for Text {
     fn measure(&mut self, frame: &Frame, rows: &[Row]) {
         if self.widths.is_empty() {
-            let least = |kind| if kind == Kind::Date { DATE_WIDTH } else { 0 };
-            self.widths = frame.columns.iter().map(|column| width(&column.heading).max(least(column.kind))).collect();
+            self.widths = frame.columns.iter().map(|column| width(&column.heading).max(column.room)).collect();
         }
         for row in rows {
             for (known, cell) in self.widths.iter_mut().zip(row) {

@@ -17,7 +17,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::accounts::{SideJson, find};
 use crate::app::App;
-use crate::history::{self, Since};
+use crate::history;
 use crate::names::Names;
 use crate::path::PathArgs;
 use crate::problem::{Problem, ProblemJson};
@@ -246,27 +246,15 @@ fn movements(
     Ok(found)
 }
 
-/// A control account's: its daily movements, less what was decided after `known`.
+/// A control account's: its balance, less what is dated later and what was decided after `known`.
 fn control_at(app: &App, key: &ControlKey, as_of: Option<Date>, known: Option<Position>) -> Result<Movement, Problem> {
-    let (head, days) =
-        app.past(|reader| reader.read_with_movements(MovementsOf::Control(key), |view| Ok(view.position())));
-    let counts = |date: Date| as_of.is_none_or(|as_of| date <= as_of);
-    let mut sum = Movement::default();
-    for (day, movement) in days.into_iter().filter(|(day, _)| counts(day.date)) {
-        debug_assert_eq!(day.control, *key, "a scan gives what it was asked for");
-        sum.debits += movement.debits;
-        sum.credits += movement.credits;
+    let patience = history::Patience::new();
+    let posted = app.past(|reader| {
+        let cuts = [as_of.unwrap_or(Date::MAX)];
+        reader.posted(MovementsOf::Control(key), &cuts, known, || patience.check().is_ok())
+    });
+    match posted {
+        Some(posted) => Ok(posted.first().map(|sums| sums.movement).unwrap_or_default()),
+        None => Err(history::impatient()),
     }
-    if let Some(known) = known {
-        let since = Since { book: key.book, after: known, until: head };
-        history::each_line(app, since, |date, line| {
-            if line.account == key.account && line.currency == key.currency && counts(date) {
-                match line.side {
-                    Side::Debit => sum.debits -= line.amount.minor(),
-                    Side::Credit => sum.credits -= line.amount.minor(),
-                }
-            }
-        })?;
-    }
-    Ok(sum)
 }

@@ -9,6 +9,7 @@ mod export;
 mod flows;
 mod periods;
 mod refusals;
+mod reports;
 mod stalled;
 mod subledger;
 mod support;

@@ -26,9 +26,10 @@ mod record;
 #[cfg(test)]
 pub(crate) mod samples;
 
-use partita_core::decision::{Command, Decision};
-use partita_core::id::Fingerprint;
-use partita_core::operation::Operation;
+use partita_core::decision::{Command, Decision, Origin};
+use partita_core::id::{BookId, Fingerprint, Position};
+use partita_core::operation::{Operation, OperationKind};
+use partita_core::time::Timestamp;
 
 pub use error::CodecError;
 pub use level::{Level, LevelError, Levels};
@@ -90,6 +91,19 @@ pub fn decode_decision(bytes: &[u8]) -> Result<Decision, CodecError> {
     let decision = Decision::take(&mut reader)?;
     reader.finish()?;
     Ok(decision)
+}
+
+/// The book and the operation of these bytes, without the rest.
+pub fn decode_decision_operation(bytes: &[u8]) -> Result<(BookId, OperationKind), CodecError> {
+    let mut reader = Reader::new(bytes);
+    let found = reader.byte()?;
+    if found != DECISION_VERSION {
+        return Err(CodecError::Version { what: "a decision", found, known: DECISION_VERSION });
+    }
+    let (_position, _recorded_at) = (Position::take(&mut reader)?, Timestamp::take(&mut reader)?);
+    let book = BookId::take(&mut reader)?;
+    let _origin = Origin::take(&mut reader)?;
+    Ok((book, OperationKind::take(&mut reader)?))
 }
 
 /// The fingerprint of a request: of its values as parsed, before any default is filled in.

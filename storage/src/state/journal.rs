@@ -8,7 +8,7 @@ use partita_core::id::Position;
 
 use super::error::StorageError;
 use crate::codec::keys::TableKey;
-use crate::engine::{Direction, KeyRange, Table, TableRead};
+use crate::engine::{Direction, KeyRange, Row, Table, TableRead};
 use crate::journal::block::{Block, BlockError, Header};
 
 /// Blocks by first position.
@@ -59,15 +59,17 @@ impl JournalLayers {
 /// The last block in the engine that begins at `position` or before it.
 pub(super) fn stored_block(engine: &impl TableRead, position: Position) -> Result<Option<StoredBlock>, StorageError> {
     let range = KeyRange { from: vec![], to: Some(position.next().to_bytes()) };
-    let Some((key, bytes)) = engine.scan(Table::Journal, &range, Direction::Backward, 1)?.pop() else {
-        return Ok(None);
-    };
-    let first = Position::from_bytes(&key).map_err(|source| StorageError::Corrupt {
-        table: Table::Journal,
-        key: key.clone(),
-        source,
-    })?;
-    Ok(Some(StoredBlock { first, bytes: bytes.into() }))
+    engine.scan(Table::Journal, &range, Direction::Backward, 1)?.pop().map(StoredBlock::of_row).transpose()
+}
+
+/// At most `limit` blocks of the engine that begin at `position` or behind it, in order.
+pub(super) fn stored_blocks(
+    engine: &impl TableRead,
+    position: Position,
+    limit: usize,
+) -> Result<Vec<StoredBlock>, StorageError> {
+    let range = KeyRange { from: position.to_bytes(), to: None };
+    engine.scan(Table::Journal, &range, Direction::Forward, limit)?.into_iter().map(StoredBlock::of_row).collect()
 }
 
 /// A block's bytes with the position that it is stored under.
@@ -78,6 +80,15 @@ pub(super) struct StoredBlock {
 }
 
 impl StoredBlock {
+    fn of_row((key, bytes): Row) -> Result<Self, StorageError> {
+        let first = Position::from_bytes(&key).map_err(|source| StorageError::Corrupt {
+            table: Table::Journal,
+            key: key.clone(),
+            source,
+        })?;
+        Ok(Self { first, bytes: bytes.into() })
+    }
+
     /// Checks it as a whole.
     pub(super) fn open(&self) -> Result<Block<'_>, StorageError> {
         let damaged = |source| StorageError::Block { first: self.first, source };

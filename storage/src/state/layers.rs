@@ -284,13 +284,20 @@ impl<K: TableKey, V: Stored + Clone> OrderedTable<K, V> {
     /// What memory has to say about `range`, as a table of its own: together with a snapshot of the engine that is
     /// taken at the same time it can be scanned after the lock is gone.
     pub(super) fn part(&self, range: &KeyRange) -> Self {
+        self.parts(std::slice::from_ref(range))
+    }
+
+    /// As [`Self::part`], of several ranges.
+    pub(super) fn parts(&self, ranges: &[KeyRange]) -> Self {
         let mut part = Self::new(self.table, 0);
-        let to = range.to.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-        let bounds = (Bound::Included(&range.from), to);
-        // From the oldest layer to the newest.
-        for layer in [Some(&*self.settled), self.sealed.as_deref(), Some(&self.current)].into_iter().flatten() {
-            for (key, value) in layer.range::<Vec<u8>, _>(bounds) {
-                part.current.insert(key.clone(), value.clone());
+        for range in ranges.iter().filter(|range| range.to.as_ref().is_none_or(|to| range.from < *to)) {
+            let to = range.to.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+            let bounds = (Bound::Included(&range.from), to);
+            // From the oldest layer to the newest.
+            for layer in [Some(&*self.settled), self.sealed.as_deref(), Some(&self.current)].into_iter().flatten() {
+                for (key, value) in layer.range::<Vec<u8>, _>(bounds) {
+                    part.current.insert(key.clone(), value.clone());
+                }
             }
         }
         part

@@ -3,6 +3,9 @@
 //! What is decided never changes, so the past can be read without keeping the applier waiting: [`UpTo`] takes the
 //! lock for as long as it looks into memory for a block, and reads the disk without it.
 
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+
 use partita_core::decision::Decision;
 use partita_core::id::Position;
 use partita_core::state::Head;
@@ -10,9 +13,13 @@ use partita_core::time::Timestamp;
 
 use super::applier::Shared;
 use super::error::StorageError;
-use super::journal::{StoredBlock, stored_block};
+use super::journal::{StoredBlock, stored_block, stored_blocks};
 use super::working::WorkingSet;
 use crate::engine::TableEngine;
+use crate::journal::block::Block;
+
+/// Blocks that a pass through the journal reads at one time.
+const BLOCKS_AHEAD: usize = 16;
 
 /// A journal up to a head.
 pub(super) trait Past {
@@ -50,6 +57,54 @@ impl<E: TableEngine> Past for UpTo<'_, E> {
             // A block leaves memory only once the engine has it.
             None => stored_block(&*self.shared.engine, position)?.ok_or(StorageError::Gap { position }),
         }
+    }
+}
+
+impl<E: TableEngine> UpTo<'_, E> {
+    /// Calls `visit` for the blocks that hold the decisions of `from` to `until`, in order, until it breaks. The
+    /// first and the last of them may hold others too.
+    pub(super) fn for_each_block(
+        &self,
+        from: Position,
+        until: Position,
+        mut visit: impl FnMut(&Block<'_>) -> Result<ControlFlow<()>, StorageError>,
+    ) -> Result<(), StorageError> {
+        let (mut next, until) = (from.max(Position(1)), until.min(self.head.position));
+        let mut ahead = VecDeque::new();
+        while next <= until {
+            let stored = match ahead.pop_front() {
+                Some(stored) => stored,
+                None => self.blocks_from(next, &mut ahead)?,
+            };
+            let block = stored.open()?;
+            let header = block.header();
+            if header.first > next || header.last() < next {
+                return Err(StorageError::Gap { position: next });
+            }
+            next = header.last().next();
+            if visit(&block)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The block that holds `position`; blocks behind it go to `ahead` where they come with it.
+    fn blocks_from(&self, position: Position, ahead: &mut VecDeque<StoredBlock>) -> Result<StoredBlock, StorageError> {
+        let in_memory = self.shared.working.read().journal.block_in_memory(position);
+        if let Some(block) = in_memory {
+            return Ok(block);
+        }
+        ahead.extend(stored_blocks(&*self.shared.engine, position, BLOCKS_AHEAD)?);
+        match ahead.front() {
+            Some(first) if first.first == position => {}
+            // It begins before: only the first block of a pass may.
+            Some(_) | None => {
+                ahead.clear();
+                return stored_block(&*self.shared.engine, position)?.ok_or(StorageError::Gap { position });
+            }
+        }
+        ahead.pop_front().ok_or(StorageError::Gap { position })
     }
 }
 

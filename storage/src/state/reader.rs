@@ -36,7 +36,7 @@ use crate::codec::keys::{DocumentKind, TableKey, prefix};
 use crate::engine::{KeyRange, RocksEngine, TableEngine};
 use crate::tree::Hash;
 
-/// Which movements are read.
+/// Whose sums are asked for.
 #[derive(Clone, Copy, Debug)]
 pub enum MovementsOf<'a> {
     Book(BookId),
@@ -46,7 +46,7 @@ pub enum MovementsOf<'a> {
 
 /// A handle for readers; cheap to clone.
 pub struct Reader<E = RocksEngine> {
-    shared: Arc<Shared<E>>,
+    pub(super) shared: Arc<Shared<E>>,
 }
 
 impl<E> Clone for Reader<E> {
@@ -223,13 +223,9 @@ impl<E: TableEngine> Reader<E> {
     /// Where the subaccount is the whole account, days are fewer than postings.
     fn account_balance_at(&self, key: &SubaccountKey, as_of: Date) -> Result<Movement, StorageError> {
         let control = ControlKey { book: key.book, account: key.account, currency: key.currency };
-        let ((), days) = self.read_with_movements(MovementsOf::Control(&control), |_view| Ok(()))?;
-        let mut sum = Movement::default();
-        for (_, movement) in days.into_iter().filter(|(day, _)| day.date <= as_of) {
-            sum.debits += movement.debits;
-            sum.credits += movement.credits;
-        }
-        Ok(sum)
+        let posted = self.posted(MovementsOf::Control(&control), &[as_of], None, || true)?;
+        let posted = posted.expect("nobody said no");
+        Ok(posted.first().map(|sums| sums.movement).unwrap_or_default())
     }
 
     /// The store underneath, for hard-linked copies of it.
@@ -241,7 +237,7 @@ impl<E: TableEngine> Reader<E> {
 
 /// The state as one closure sees it.
 pub struct View<'a, E = RocksEngine> {
-    working: &'a WorkingSet<E>,
+    pub(super) working: &'a WorkingSet<E>,
 }
 
 impl<E> fmt::Debug for View<'_, E> {

@@ -8,6 +8,7 @@ mod connection;
 mod disk;
 mod load;
 mod report;
+pub(super) mod reports;
 mod server;
 
 use std::path::PathBuf;

@@ -106,6 +106,28 @@ impl Server {
         io.lines().find_map(|line| line.strip_prefix("write_bytes: "))?.parse().ok()
     }
 
+    /// Forgets the greatest memory that the process had so far; what it has now.
+    pub(super) fn reset_peak(&self) -> Option<u64> {
+        // Linux, proc_pid_clear_refs(5): 5 resets the peak resident set size.
+        std::fs::write(format!("/proc/{}/clear_refs", self.pid), "5").ok()?;
+        self.resident_bytes()
+    }
+
+    /// The greatest resident memory since.
+    pub(super) fn peak_bytes(&self) -> Option<u64> {
+        self.status_bytes("VmHWM:")
+    }
+
+    pub(super) fn resident_bytes(&self) -> Option<u64> {
+        self.status_bytes("VmRSS:")
+    }
+
+    fn status_bytes(&self, name: &str) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim().trim_end_matches(" kB").parse::<u64>().ok().map(|kibibytes| kibibytes * 1024)
+    }
+
     async fn wait_until_ready(&self) -> Result<(), BenchError> {
         let client = Client::new(&self.url)?;
         let deadline = Instant::now() + Duration::from_secs(READY_SECONDS);

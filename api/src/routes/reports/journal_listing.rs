@@ -4,23 +4,20 @@ use std::collections::BTreeMap;
 
 use axum::extract::State;
 use axum::response::Response;
-use partita_core::decision::{Decision, Outcome};
+use partita_core::decision::Outcome;
 use partita_core::entry::{Entry, Line, Side};
 use partita_core::id::{CurrencyId, Position};
-use partita_core::report::trial_balance::Total;
+use partita_core::state::Movement;
 use partita_core::time::Timestamp;
+use partita_storage::state::EntriesOf;
 
 use crate::app::App;
 use crate::path::PathArgs;
 use crate::problem::{Problem, ProblemJson};
 use crate::query::{Nothing, ReadQuery};
-use crate::report::{Basis, Cell, Column, Frame, Piece, ReportJson, ReportQuery, Reporting, Row, stream};
+use crate::report::{Basis, Cell, Column, Frame, Piece, ReportJson, ReportQuery, Reporting, Row, STEP_BYTES, stream};
 use crate::routes::entries;
 use crate::values::format_instant;
-
-/// Decisions read at one time.
-const CHUNK: usize = 500;
-const CHUNK_BYTES: usize = 256 << 10;
 
 /// The journal listing: the lines of all entries by number, with effective dates from `from` to `as_of`.
 #[utoipa::path(get, path = "/v1/books/{book}/reports/journal", tag = "reports",
@@ -41,18 +38,18 @@ pub async fn get(State(app): State<App>, path: PathArgs, query: Reporting<Nothin
 
 fn columns() -> Vec<Column> {
     vec![
-        Column::number("entry", "Entry"),
-        Column::date("date", "Date"),
-        Column::text("kind", "Kind"),
-        Column::text("description", "Description"),
-        Column::text("document", "Document"),
+        Column::number("entry", "Entry").room(8),
+        Column::date("date", "Date").room(10),
+        Column::text("kind", "Kind").room(10),
+        Column::text("description", "Description").room(34),
+        Column::text("document", "Document").room(14),
         Column::number("reverses", "Reverses").unprinted(),
         Column::text("recorded_at", "Recorded at").unprinted(),
-        Column::text("account", "Account"),
-        Column::text("party", "Party"),
-        Column::text("item", "Item"),
-        Column::amount("debit", "Debit"),
-        Column::amount("credit", "Credit"),
+        Column::text("account", "Account").room(28),
+        Column::text("party", "Party").room(10),
+        Column::text("item", "Item").room(10),
+        Column::amount("debit", "Debit").room(12),
+        Column::amount("credit", "Credit").room(12),
         Column::text("currency", "Currency"),
     ]
 }
@@ -61,45 +58,39 @@ fn columns() -> Vec<Column> {
 struct Listing {
     basis: Basis,
     next: Position,
-    totals: BTreeMap<CurrencyId, Total>,
+    totals: BTreeMap<CurrencyId, Movement>,
 }
 
 impl Listing {
     fn advance(&mut self, app: &App) -> Result<Vec<Piece>, Problem> {
-        let next = self.next;
-        let decisions = if next > self.basis.position {
-            vec![]
-        } else {
-            app.past(|reader| reader.decisions(next, CHUNK, CHUNK_BYTES))
+        let basis = &self.basis;
+        if self.next > basis.position {
+            return Ok(vec![Piece::End(self.end()?)]);
+        }
+        let of = EntriesOf {
+            book: basis.names.book.id,
+            control: None,
+            from: basis.from,
+            until: Some(basis.as_of),
+            operations: &[],
         };
-        let Some(last) = decisions.last() else { return Ok(vec![Piece::End(self.end()?)]) };
-        self.next = last.position.next();
+        let step = app.past(|reader| reader.entries(&of, self.next, basis.position, STEP_BYTES));
+        self.next = step.next;
         let mut rows = vec![];
-        for decision in &decisions {
+        for decision in &step.decisions {
             let Outcome::Accepted(effects) = &decision.outcome else { continue };
-            for entry in &effects.entries {
-                if !self.counts(decision, entry) {
-                    continue;
-                }
+            for entry in effects.entries.iter().filter(|entry| basis.holds(entry.effective_date)) {
                 for line in &entry.lines {
                     let total = self.totals.entry(line.currency).or_default();
                     match line.side {
                         Side::Debit => total.debits += line.amount.minor(),
                         Side::Credit => total.credits += line.amount.minor(),
                     }
-                    rows.push(row(&self.basis, entry, line, decision.recorded_at));
+                    rows.push(row(basis, entry, line, decision.recorded_at));
                 }
             }
         }
         Ok(if rows.is_empty() { vec![] } else { vec![Piece::Rows(rows)] })
-    }
-
-    fn counts(&self, decision: &Decision, entry: &Entry) -> bool {
-        let basis = &self.basis;
-        decision.book == basis.names.book.id
-            && decision.position <= basis.position
-            && basis.from.is_none_or(|from| from <= entry.effective_date)
-            && entry.effective_date <= basis.as_of
     }
 
     /// The totals, once debits and credits were found equal.
@@ -128,13 +119,12 @@ fn row(basis: &Basis, entry: &Entry, line: &Line, recorded_at: Timestamp) -> Row
         Side::Debit => (amount, Cell::Empty),
         Side::Credit => (Cell::Empty, amount),
     };
-    let document = entry.document.as_ref().map(entries::link);
     vec![
         Cell::Number(entry.number.0),
         Cell::Date(entry.effective_date),
         Cell::text(entries::kind(entry.rule)),
         Cell::text(&entry.description),
-        Cell::or_empty(document.map(|link| format!("{} {}", link.r#type, link.id))),
+        super::document(entry),
         entry.reverses.map_or(Cell::Empty, |number| Cell::Number(number.0)),
         Cell::text(format_instant(recorded_at)),
         Cell::text(names.account_code(line.account)),

@@ -2,6 +2,8 @@
 
 pub mod customer_statement;
 pub mod deferred_revenue;
+pub mod financial_statements;
+pub mod general_ledger;
 pub mod journal_listing;
 pub mod must_zero_ageing;
 pub mod receivables_ageing;
@@ -11,14 +13,37 @@ use std::fmt;
 use std::sync::Arc;
 
 use partita_core::account::Account;
+use partita_core::entry::Entry;
 use partita_core::id::{CurrencyId, Role};
+use partita_core::report::OutOfBalance;
 use partita_core::time::Date;
+use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::names::Names;
 use crate::problem::{Code, Problem};
 use crate::query::parameter;
 use crate::report::{Basis, Cell};
+use crate::routes::entries;
+
+/// Whether fiscal years that are over count as closed to retained earnings where no close was posted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClosingForm {
+    None,
+    Virtual,
+}
+
+/// Which document an entry belongs to, in words.
+fn document(entry: &Entry) -> Cell {
+    Cell::or_empty(entry.document.as_ref().map(entries::link).map(|link| format!("{} {}", link.r#type, link.id)))
+}
+
+fn out_of_balance(names: &Names, error: OutOfBalance) -> Problem {
+    tracing::error!(book = %names.book.code, %error, "the ledger's data are wrong");
+    unequal(names, error.currency)
+}
 
 /// The ledger's own data are wrong: there is no report.
 fn unequal(names: &Names, currency: CurrencyId) -> Problem {

@@ -19,7 +19,7 @@ use partita_core::execute::execute;
 use partita_core::id::BookId;
 use partita_core::state::Read;
 
-use super::{Applied, Applier, Checkpointer, MovementsOf, Reader, StateConfig, View, open_state};
+use super::{Applied, Applier, Checkpointer, Reader, StateConfig, View, open_state};
 use crate::codec::{Level, Levels};
 use crate::engine::{Direction, KeyRange, Row, Table, TableEngine, TableRead};
 use crate::tree::Hash;
@@ -115,7 +115,7 @@ pub(super) fn assert_agrees<E: TableEngine>(reader: &Reader<E>, model: &Memory) 
             .filter(|row| row.0.control.book == *id)
             .map(|(key, value)| (key.clone(), *value))
             .collect();
-        let ((), found) = reader.read_with_movements(MovementsOf::Book(*id), |_view| Ok(())).unwrap();
+        let found = reader.read(|view| view.movements(*id)).unwrap();
         assert_eq!(found, movements);
     }
 }

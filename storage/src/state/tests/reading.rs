@@ -7,15 +7,16 @@ use std::time::{Duration, Instant};
 use partita_core::chain::PostingRef;
 use partita_core::decision::{Decision, Outcome};
 use partita_core::entry::Side;
-use partita_core::id::{BookId, Position};
-use partita_core::state::{Movement, Read, SubaccountKey};
+use partita_core::id::{AccountId, BookId, CurrencyId, Position};
+use partita_core::operation::OperationKind;
+use partita_core::state::{ControlKey, Movement, SubaccountKey};
 use partita_core::time::{Date, Timestamp};
 
 use super::memory::Memory;
 use super::script::{Dice, script};
 use super::{Entry, SMALL, State, run_on_maps};
 use crate::engine::{MemoryEngine, RocksEngine, TableEngine};
-use crate::state::{MovementsOf, Order, Posting, Reader, StateConfig, open_state};
+use crate::state::{EntriesOf, MovementsOf, Order, Posting, Reader, StateConfig, open_state};
 
 /// Part of it on the disk, part sealed, part current.
 pub(super) fn layered(seed: u64) -> (State<MemoryEngine>, Memory, Vec<Entry>) {
@@ -216,6 +217,114 @@ fn the_journal_is_read_by_position_and_by_instant() {
     assert_eq!(reader.position_at(Timestamp(0)).unwrap(), Position(0));
 }
 
+/// From the decisions alone: what was posted up to a position, by account, currency and stretch.
+fn posted(
+    journal: &[Decision],
+    book: BookId,
+    cuts: &[Date],
+    at: Position,
+) -> BTreeMap<(AccountId, CurrencyId, Date), Movement> {
+    let mut sums: BTreeMap<_, Movement> = BTreeMap::new();
+    for decision in journal.iter().filter(|decision| decision.book == book && decision.position <= at) {
+        let Outcome::Accepted(effects) = &decision.outcome else { continue };
+        for entry in &effects.entries {
+            let Some(cut) = cuts.iter().find(|cut| entry.effective_date <= **cut) else { continue };
+            for line in &entry.lines {
+                let sum = sums.entry((line.account, line.currency, *cut)).or_default();
+                match line.side {
+                    Side::Debit => sum.debits += line.amount.minor(),
+                    Side::Credit => sum.credits += line.amount.minor(),
+                }
+            }
+        }
+    }
+    sums
+}
+
+#[test]
+fn sums_of_a_book_are_those_of_its_entries_at_any_position_and_date() {
+    let (state, model, _) = layered(25);
+    let mut dice = Dice(7);
+    let (mut rows, mut early) = (0, 0);
+    for round in 0..200 {
+        let book = BookId(1 + u32::from(round % 4 == 3));
+        let mut cuts: Vec<Date> = (0..=dice.below(3))
+            .map(|_| Date::from_days(20_390 + i32::try_from(dice.below(120)).unwrap()).unwrap())
+            .collect();
+        cuts.sort();
+        cuts.dedup();
+        let at = (round % 5 > 0).then(|| Position(dice.below(model.head.position.0 + 2)));
+        let expected = posted(&model.journal, book, &cuts, at.unwrap_or(model.head.position));
+        let found = state.reader.posted(MovementsOf::Book(book), &cuts, at, || true).unwrap().unwrap();
+        let found: BTreeMap<_, _> =
+            found.into_iter().map(|sums| ((sums.account, sums.currency, sums.date), sums.movement)).collect();
+        assert_eq!(found, expected, "book {book}, {cuts:?}, at {at:?}");
+        if let Some((account, currency, _)) = expected.keys().nth(expected.len() / 2) {
+            let key = ControlKey { book, account: *account, currency: *currency };
+            let found = state.reader.posted(MovementsOf::Control(&key), &cuts, at, || true).unwrap().unwrap();
+            let expected: Vec<_> = expected.iter().filter(|row| (row.0.0, row.0.1) == (*account, *currency)).collect();
+            assert_eq!(found.len(), expected.len());
+            assert!(found.iter().zip(expected).all(|(sums, row)| (sums.date, &sums.movement) == (row.0.2, row.1)));
+        }
+        rows += expected.len();
+        early += usize::from(at.is_some_and(|at| at < model.head.position));
+    }
+    assert!(rows > 1_000 && early > 100, "{rows} rows, {early} before the head");
+    let never = state.reader.posted(MovementsOf::Book(BookId(1)), &[Date::MAX], Some(Position(3)), || false).unwrap();
+    assert_eq!(never, None);
+}
+
+#[test]
+fn a_pass_through_the_journal_finds_what_it_looks_for() {
+    let (state, model, _) = layered(26);
+    let mut dice = Dice(8);
+    let head = model.head.position.0;
+    let mut found_entries = 0;
+    for _ in 0..100 {
+        let day = 20_395 + i32::try_from(dice.below(110)).unwrap();
+        let account = AccountId(1 + u32::try_from(dice.below(12)).unwrap());
+        let of = EntriesOf {
+            book: BookId(1),
+            control: (dice.below(2) > 0).then_some((account, CurrencyId(840))),
+            from: (dice.below(2) > 0).then(|| Date::from_days(day).unwrap()),
+            until: (dice.below(2) > 0).then(|| Date::from_days(day + 20).unwrap()),
+            operations: [&[][..], &[OperationKind::PostEntry, OperationKind::PostEntries]][dice.place(2)],
+        };
+        let (from, until) = (Position(1 + dice.below(head)), Position(dice.below(head + 2)));
+        let takes = |entry: &&partita_core::entry::Entry| {
+            of.from.is_none_or(|from| from <= entry.effective_date)
+                && of.until.is_none_or(|until| entry.effective_date <= until)
+                && of.control.is_none_or(|at| entry.lines.iter().any(|line| (line.account, line.currency) == at))
+        };
+        let numbers = |decisions: &[Decision]| {
+            let mut numbers = vec![];
+            for decision in decisions {
+                if let Outcome::Accepted(effects) = &decision.outcome {
+                    numbers.extend(effects.entries.iter().filter(takes).map(|entry| entry.number));
+                }
+            }
+            numbers
+        };
+        let (mut passed, mut next) = (vec![], from);
+        while next <= until {
+            let step = state.reader.entries(&of, next, until, 500).unwrap();
+            assert!(step.next > next, "a pass goes on");
+            next = step.next;
+            passed.extend(step.decisions);
+        }
+        let expected: Vec<Decision> = model
+            .journal
+            .iter()
+            .filter(|decision| decision.book == of.book && (from..=until).contains(&decision.position))
+            .filter(|decision| of.operations.is_empty() || of.operations.contains(&decision.operation))
+            .cloned()
+            .collect();
+        assert_eq!(numbers(&passed), numbers(&expected), "{of:?} {from} {until}");
+        found_entries += numbers(&expected).len();
+    }
+    assert!(found_entries > 1_000, "{found_entries}");
+}
+
 #[test]
 fn readers_see_whole_raft_entries_while_others_are_applied_and_written() {
     let entries = script(31, 400);
@@ -257,14 +366,13 @@ fn readers_see_whole_raft_entries_while_others_are_applied_and_written() {
                                 assert_eq!(view.decision(some).unwrap().unwrap().position, some);
                             }
                         });
-                        let book = BookId(1);
-                        let all = MovementsOf::Book(book);
-                        let (totals, sums) = reader.read_with_movements(all, |view| Ok(view.totals(book))).unwrap();
-                        let debits: i128 = sums.iter().map(|row| row.1.debits).sum();
-                        let credits: i128 = sums.iter().map(|row| row.1.credits).sum();
-                        assert_eq!(debits, credits);
-                        let total: i128 = totals.sums.iter().map(|sum| sum.1.debits).sum();
-                        assert_eq!(debits, total, "movements and totals are of one moment");
+                        let all = MovementsOf::Book(BookId(1));
+                        let at = (seen > Position(0)).then(|| Position(1 + dice.below(seen.0)));
+                        let middle = Date::from_days(20_395 + i32::try_from(dice.below(110)).unwrap()).unwrap();
+                        let sums = reader.posted(all, &[middle, Date::MAX], at, || true).unwrap().unwrap();
+                        let debits: i128 = sums.iter().map(|row| row.movement.debits).sum();
+                        let credits: i128 = sums.iter().map(|row| row.movement.credits).sum();
+                        assert_eq!(debits, credits, "controls, movements and the journal are of one moment");
                         if seen > Position(0) {
                             let some = Position(1 + dice.below(seen.0));
                             assert_eq!(reader.decision(some).unwrap().unwrap().position, some);
