@@ -1,7 +1,7 @@
 # The newcomer's two commands are `make demo` and `make test`; `make help` lists the rest.
 # Everything is built with the release profile, so that RocksDB and the dependencies are compiled once.
 
-.PHONY: help demo test lint fmt build bench verify setup setup-tests deny
+.PHONY: help demo cluster test lint fmt build bench verify setup setup-tests deny
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ build: setup ## Build the partita binary (target/release/partita)
 
 demo: setup ## A node, 69,659 real purchases, a trial balance (ONCE=1: check and stop; PORT=, DATA=)
 	@scripts/demo.sh
+
+cluster: setup ## Three nodes, the demo's import, the leader killed in the middle (ONCE=1: check and stop; PORT=, DATA=)
+	@scripts/cluster.sh
 
 test: setup-tests ## Formatting, every test, licences and sources of the dependencies
 	@scripts/cargo.sh fmt --all --check

@@ -25,3 +25,4 @@ pub mod write;
 
 pub mod cli;
 pub mod serve;
+pub mod settings;

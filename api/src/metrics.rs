@@ -8,7 +8,9 @@ use axum::middleware::Next;
 use axum::response::Response;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
-use partita_consensus::NodeStatus;
+use crate::routes::cluster::role_name;
+use partita_consensus::cluster::status::LocalStatus;
+use partita_consensus::{NodeStatus, Role};
 
 static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 
@@ -34,17 +36,53 @@ pub fn install() {
     });
 }
 
-/// Everything recorded so far.
-pub(crate) fn render(status: &NodeStatus) -> String {
+/// Everything recorded so far, and what is the case now.
+pub(crate) fn render(status: &NodeStatus, local: &LocalStatus) -> String {
     metrics::gauge!("partita_queue_commands").set(float(status.queued_commands));
     metrics::gauge!("partita_ready").set(if status.recovered && status.leader.is_some() { 1.0 } else { 0.0 });
     match RECORDER.get() {
         Some(Some(handle)) => {
             handle.run_upkeep();
-            handle.render()
+            handle.render() + &raft(status, local)
         }
-        Some(None) | None => String::new(),
+        Some(None) | None => raft(status, local),
     }
+}
+
+/// Written anew each time and not kept: of a follower that is gone, or of a lead that is lost, nothing stays behind.
+fn raft(status: &NodeStatus, local: &LocalStatus) -> String {
+    let mut text = String::new();
+    let mut gauge = |name: &str, values: &[(String, String)]| {
+        text.push_str(&format!("# TYPE partita_{name} gauge\n"));
+        for (labels, value) in values {
+            text.push_str(&format!("partita_{name}{labels} {value}\n"));
+        }
+    };
+    let plain = |value: u64| [(String::new(), value.to_string())];
+    let label = |name: &str, of: &str| format!("{{{name}=\"{of}\"}}");
+    let role = |role: Role| (label("role", role_name(role)), u8::from(local.role == role).to_string());
+    gauge("raft_role", &[Role::Leader, Role::Candidate, Role::Follower, Role::Learner].map(role));
+    gauge("raft_term", &plain(local.term));
+    gauge("raft_leader", &plain(local.leader.unwrap_or(0)));
+    for (name, index) in [
+        ("raft_last_index", local.last_index),
+        ("raft_committed_index", local.committed_index),
+        ("raft_applied_index", status.applied_index),
+        ("raft_durable_index", status.durable_index),
+    ] {
+        gauge(name, &plain(index.unwrap_or(0)));
+    }
+    let members = [("voter", local.voters), ("learner", local.learners)];
+    gauge("cluster_members", &members.map(|(standing, count)| (label("standing", standing), count.to_string())));
+    let node = |id: u64| label("node", &id.to_string());
+    let lag: Vec<_> = local.followers.iter().map(|of| (node(of.node_id), of.lag_entries.to_string())).collect();
+    let heard = local.followers.iter().filter_map(|of| Some((node(of.node_id), of.heard?.as_secs_f64().to_string())));
+    let heard: Vec<_> = heard.collect();
+    if !local.followers.is_empty() {
+        gauge("follower_lag_entries", &lag);
+        gauge("follower_heard_seconds", &heard);
+    }
+    text
 }
 
 fn float(count: usize) -> f64 {

@@ -56,6 +56,11 @@ impl PathArgs {
         self.parse("key", "idempotency key", Key::new)
     }
 
+    pub fn member(&self) -> Result<u64, Problem> {
+        let text = self.0.get("id").map_or("", String::as_str);
+        text.parse().map_err(|_error| Problem::not_found("there is no such member: its id must be a whole number"))
+    }
+
     pub fn entry(&self) -> Result<EntryNumber, Problem> {
         let text = self.0.get("number").map_or("", String::as_str);
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');

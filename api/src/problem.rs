@@ -33,6 +33,9 @@ pub enum Code {
     Overloaded,
     ShuttingDown,
     PositionNotReached,
+    NotClustered,
+    MembershipRefused,
+    ChangeInProgress,
     OutcomeUnknown,
 }
 
@@ -60,6 +63,9 @@ impl Code {
             Self::Overloaded => "overloaded",
             Self::ShuttingDown => "shutting_down",
             Self::PositionNotReached => "position_not_reached",
+            Self::NotClustered => "not_clustered",
+            Self::MembershipRefused => "membership_refused",
+            Self::ChangeInProgress => "change_in_progress",
             Self::OutcomeUnknown => "outcome_unknown",
         }
     }
@@ -80,9 +86,12 @@ impl Code {
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::IdempotencyKeyReused | Self::NotRepresentable => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Internal | Self::OutOfBalance => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::NoLeader | Self::Overloaded | Self::ShuttingDown | Self::PositionNotReached => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::NotClustered | Self::MembershipRefused => StatusCode::CONFLICT,
+            Self::NoLeader
+            | Self::Overloaded
+            | Self::ShuttingDown
+            | Self::PositionNotReached
+            | Self::ChangeInProgress => StatusCode::SERVICE_UNAVAILABLE,
             Self::OutcomeUnknown => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -109,6 +118,9 @@ impl Code {
             Self::Overloaded => "The server is overloaded",
             Self::ShuttingDown => "The server is shutting down",
             Self::PositionNotReached => "The position was not reached in time",
+            Self::NotClustered => "The node runs alone",
+            Self::MembershipRefused => "The cluster cannot be changed so",
+            Self::ChangeInProgress => "Another change of the cluster is under way",
             Self::OutcomeUnknown => "The outcome is unknown",
         }
     }
@@ -116,7 +128,11 @@ impl Code {
     /// Seconds after which trying again makes sense.
     fn retry_after(self) -> Option<u32> {
         match self {
-            Self::NoLeader | Self::Overloaded | Self::ShuttingDown | Self::PositionNotReached => Some(1),
+            Self::NoLeader
+            | Self::Overloaded
+            | Self::ShuttingDown
+            | Self::PositionNotReached
+            | Self::ChangeInProgress => Some(1),
             Self::Malformed
             | Self::UnknownField
             | Self::Unbalanced
@@ -133,6 +149,8 @@ impl Code {
             | Self::NotRepresentable
             | Self::Internal
             | Self::OutOfBalance
+            | Self::NotClustered
+            | Self::MembershipRefused
             | Self::OutcomeUnknown => None,
         }
     }

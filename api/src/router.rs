@@ -16,8 +16,8 @@ use crate::app::{App, with_position};
 use crate::metrics;
 use crate::problem::{Code, POSITION, Problem};
 use crate::routes::{
-    accounts, balances, books, charges, currencies, entries, explain, export, health, holds, journal, keys, parties,
-    payments, periods, postings, refunds, reports, transfers,
+    accounts, balances, books, charges, cluster, currencies, entries, explain, export, health, holds, journal, keys,
+    parties, payments, periods, postings, refunds, reports, transfers,
 };
 
 #[derive(OpenApi)]
@@ -31,7 +31,7 @@ use crate::routes::{
     tags(
         (name = "books"), (name = "currencies"), (name = "accounts"), (name = "entries"), (name = "transfers"),
         (name = "holds"), (name = "charges"), (name = "payments"), (name = "refunds"), (name = "parties"), (name = "periods"),
-        (name = "reports"), (name = "keys"), (name = "journal"), (name = "operations")
+        (name = "reports"), (name = "keys"), (name = "journal"), (name = "cluster"), (name = "operations")
     )
 )]
 struct Document;
@@ -90,6 +90,11 @@ fn documented() -> OpenApiRouter<App> {
         .routes(routes!(keys::get))
         .routes(routes!(keys::get_cluster))
         .routes(routes!(journal::feed))
+        .routes(routes!(cluster::get))
+        .routes(routes!(cluster::add))
+        .routes(routes!(cluster::remove))
+        .routes(routes!(cluster::promote))
+        .routes(routes!(cluster::transfer_leader))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .routes(routes!(health::prometheus))

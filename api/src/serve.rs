@@ -19,8 +19,9 @@ use tokio::time::Instant;
 use tracing_subscriber::EnvFilter;
 
 use crate::app::{App, chain};
+use crate::settings::{Flags, Settings, SettingsError};
 use crate::{metrics, router};
-use partita_consensus::{Node, NodeConfig, StartError};
+use partita_consensus::{Node, NodeConfig, StartError, join_cluster};
 use partita_storage::codec::Levels;
 
 /// The most connections at one time; others wait in the kernel's queue.
@@ -29,27 +30,21 @@ const MAX_CONNECTIONS: usize = 4_096;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long requests under way may take to end at shutdown.
 const DRAIN: Duration = Duration::from_secs(10);
-/// The number of a node that is alone in its cluster.
-const NODE_ID: u64 = 1;
-
 /// Serve a ledger from a data directory, which is created when it does not exist.
 ///
-/// Stops on SIGTERM or Ctrl-C: requests under way are answered, a checkpoint is written, the exit code is 0.
+/// Alone, or as a node of a cluster (--raft-listen): on an empty directory it founds one, or joins one (--join); on its
+/// own directory it goes on as what it was. Stops on SIGTERM or Ctrl-C: requests under way are answered, a checkpoint is
+/// written, the exit code is 0.
 #[derive(Clone, Debug, Args)]
 pub struct Serve {
-    /// Where the node keeps its journal, tables and raft log
-    #[arg(long, value_name = "DIR", default_value = "./partita-data", env = "PARTITA_DATA")]
-    pub data: PathBuf,
-    /// Where the node listens for HTTP/1.1 and HTTP/2
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7070", env = "PARTITA_LISTEN")]
-    pub listen: SocketAddr,
-    /// The node's memory budget: caches, tables, working set
-    #[arg(long, value_name = "BYTES", default_value = "2GiB", value_parser = parse_bytes, env = "PARTITA_MEMORY")]
-    pub memory: usize,
+    #[command(flatten)]
+    pub flags: Flags,
 }
 
 #[derive(Debug, thiserror::Error)]
 enum ServeError {
+    #[error("what it is told does not fit together")]
+    Settings(#[from] SettingsError),
     #[error("the runtime cannot start")]
     Runtime(#[source] io::Error),
     #[error("cannot listen on {listen}")]
@@ -97,10 +92,17 @@ impl Serve {
 
     async fn serve_until_told(self, levels: Levels) -> Result<(), ServeError> {
         let stop = stop_signal()?;
-        let Self { data, listen, memory } = self;
+        let Settings { listen, node: config } = self.flags.settle()?;
+        let data = config.data.clone();
         let listener = bind(listen).await?;
-        let config = NodeConfig { levels, ..NodeConfig::alone(data.clone(), NODE_ID, memory) };
-        let node = Node::start(config).await.map_err(|source| ServeError::Start { data: data.clone(), source })?;
+        let config = NodeConfig { levels, ..config };
+        let cannot_start = |source| ServeError::Start { data: data.clone(), source };
+        let mut given_up = stop.clone();
+        tokio::select! {
+            taken_in = join_cluster(&config) => taken_in.map_err(cannot_start)?,
+            () = told(&mut given_up) => return Ok(()),
+        }
+        let node = Node::start(config).await.map_err(cannot_start)?;
         let app = App::new(node);
         let address = listener.local_addr().unwrap_or(listen);
         tracing::info!(data = %data.display(), "serving on http://{address} (interface at /docs)");
@@ -206,19 +208,4 @@ fn start_logs() {
     } else {
         logs.json().flatten_event(true).init();
     }
-}
-
-/// Reads `512MiB`, `2GiB` or a plain number of bytes.
-fn parse_bytes(text: &str) -> Result<usize, String> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let factor: usize = match unit {
-        "" | "B" => 1,
-        "KiB" | "K" => 1 << 10,
-        "MiB" | "M" => 1 << 20,
-        "GiB" | "G" => 1 << 30,
-        _ => return Err(format!("{unit:?} is not one of KiB, MiB, GiB")),
-    };
-    let number: usize = number.parse().map_err(|_error| "must be a number such as 512MiB".to_owned())?;
-    number.checked_mul(factor).ok_or_else(|| "is too large".to_owned())
 }

@@ -13,7 +13,7 @@ use crate::raft_types::{Instance, Member, RaftLogId, RaftMembership, RaftStoredM
 
 /// Version 1 had addresses alone.
 const MEMBERSHIP_VERSION: u8 = 2;
-/// Version 1 had neither the level nor the greatest node id.
+/// Version 1 had neither the level nor the ids of former members.
 const RAFT_STATE_VERSION: u8 = 2;
 /// A member's flags.
 const STANDBY: u8 = 1;
@@ -113,14 +113,14 @@ pub(crate) struct RaftState {
     pub(crate) membership: RaftStoredMembership,
     /// The active level of the replicated rules; none while no batch was applied.
     pub(crate) level: Option<Level>,
-    /// The greatest id that ever was in a membership: it and those below are never given again.
-    pub(crate) greatest_node_id: u64,
+    /// Every id that ever was in a membership: none is given again.
+    pub(crate) node_ids: BTreeSet<u64>,
 }
 
 impl RaftState {
     /// Takes over what is now the membership.
     pub(crate) fn enter_membership(&mut self, membership: RaftStoredMembership) {
-        self.greatest_node_id = self.greatest_node_id.max(greatest_node_id(membership.membership()));
+        self.node_ids.extend(node_ids(membership.membership()));
         self.membership = membership;
     }
 
@@ -130,7 +130,8 @@ impl RaftState {
         put_log_id(&mut out, self.membership.log_id().as_ref());
         out.extend_from_slice(&encode_membership(self.membership.membership()));
         out.push(Level::byte_of(self.level));
-        out.extend_from_slice(&self.greatest_node_id.to_le_bytes());
+        put_count(&mut out, self.node_ids.len());
+        self.node_ids.iter().for_each(|id| out.extend_from_slice(&id.to_le_bytes()));
         out
     }
 
@@ -149,18 +150,30 @@ impl RaftState {
         let last = input.log_id()?;
         let membership_id = input.log_id()?;
         let membership = membership(&mut input)?;
-        let (level, greatest_node_id) = match version {
+        let (level, node_ids) = match version {
             // It was written while there was one level.
-            1 => (Some(Level::FIRST), greatest_node_id(&membership)),
-            _ => (Level::new(input.byte()?), input.integer()?),
+            1 => (Some(Level::FIRST), node_ids(&membership).collect()),
+            _ => (Level::new(input.byte()?), take_node_ids(&mut input)?),
         };
         input.end()?;
-        Ok(Self { last, membership: RaftStoredMembership::new(membership_id, membership), level, greatest_node_id })
+        Ok(Self { last, membership: RaftStoredMembership::new(membership_id, membership), level, node_ids })
     }
 }
 
-fn greatest_node_id(membership: &RaftMembership) -> u64 {
-    membership.nodes().map(|(id, _)| *id).max().unwrap_or(0)
+fn node_ids(membership: &RaftMembership) -> impl Iterator<Item = u64> {
+    membership.nodes().map(|(id, _)| *id)
+}
+
+fn take_node_ids(input: &mut Input<'_>) -> Result<BTreeSet<u64>, CodecError> {
+    let mut ids = BTreeSet::new();
+    for _ in 0..input.count()? {
+        let id = input.integer()?;
+        if ids.last().is_some_and(|last| *last >= id) {
+            return Err(input.invalid());
+        }
+        ids.insert(id);
+    }
+    Ok(ids)
 }
 
 pub(crate) fn put_count(out: &mut Vec<u8>, count: usize) {
@@ -290,7 +303,8 @@ mod tests {
     #[test]
     fn stored_bytes_never_change() {
         let membership = RaftStoredMembership::new(Some(log_id(1, 4)), three_members());
-        let state = RaftState { last: Some(log_id(2, 9)), membership, level: Level::new(3), greatest_node_id: 7 };
+        let node_ids = [1, 2, 3, 7].into();
+        let state = RaftState { last: Some(log_id(2, 9)), membership, level: Level::new(3), node_ids };
         assert_eq!(
             hex(&state.encode()),
             "0201020000000000000001000000000000000900000000000000\
@@ -299,7 +313,7 @@ mod tests {
              0100000000000000070000006e313a3730303000\
              0200000000000000070000006e323a373030300202020202020202020202020202020202\
              0300000000000000070000006e333a373030300303030303030303030303030303030303\
-             030700000000000000"
+             03040000000100000000000000020000000000000003000000000000000700000000000000"
         );
         assert_eq!(RaftState::decode(&state.encode()).unwrap(), state);
     }
@@ -317,18 +331,18 @@ mod tests {
         let addresses: Vec<Member> = read.membership.membership().nodes().map(|(_, member)| member.clone()).collect();
         let alone = |address: &str| Member { address: address.to_owned(), instance: None, standby: false };
         assert_eq!(addresses, [alone("n1:7000"), alone("n2:7000"), alone("n3:7000")]);
-        assert_eq!((read.last, read.level, read.greatest_node_id), (Some(log_id(2, 9)), Some(Level::FIRST), 3));
+        assert_eq!((read.last, read.level, read.node_ids), (Some(log_id(2, 9)), Some(Level::FIRST), [1, 2, 3].into()));
     }
 
     #[test]
-    fn an_id_that_was_a_member_stays_the_greatest() {
+    fn an_id_that_was_a_members_stays_known() {
         let mut state = RaftState::default();
         state.enter_membership(RaftStoredMembership::new(Some(log_id(1, 1)), three_members()));
-        assert_eq!(state.greatest_node_id, 3);
+        assert_eq!(state.node_ids, [1, 2, 3].into());
         let founder = BTreeMap::from([(1, Member::default())]);
         let alone = RaftMembership::new(vec![BTreeSet::from([1])], founder).unwrap();
         state.enter_membership(RaftStoredMembership::new(Some(log_id(1, 2)), alone));
-        assert_eq!(state.greatest_node_id, 3);
+        assert_eq!(state.node_ids, [1, 2, 3].into());
         assert_eq!(RaftState::decode(&state.encode()).unwrap(), state);
     }
 

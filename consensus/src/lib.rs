@@ -34,7 +34,7 @@ pub use batcher::SubmitError;
 pub use codec::CodecError;
 pub use data_directory::{ClusterId, DirectoryError, recorded_node};
 pub use disk::Shortage;
-pub use node::{Node, NodeConfig, NodeStatus, Role, StartError};
+pub use node::{Node, NodeConfig, NodeStatus, Role, StartError, join_cluster};
 pub use peer::{TlsConfig, TlsError};
 pub use verify::{VerifyError, verify};
 

@@ -25,9 +25,12 @@ use crate::appender::{LogRequest, start_appender};
 use crate::applier::{ApplierHandle, Contiguity, Durable, Work, start_applier};
 use crate::barrier::{Barrier, ReadError};
 use crate::batcher::{Batcher, SubmitError};
+use crate::cluster::joining::{self, JoinError};
+use crate::cluster::message::Join;
 use crate::cluster::operations::Cluster;
+use crate::cluster::steward::watch_over;
 use crate::codec::{CodecError, RaftState};
-use crate::data_directory::{ClusterId, DataDirectory, DirectoryError, Opened};
+use crate::data_directory::{ClusterId, DataDirectory, DirectoryError, EmptyDirectory, Opened};
 use crate::disk::{DiskGuard, DiskLimits, Shortage, needed_bytes};
 use crate::environment::{Machine, SharedEnvironment};
 use crate::errors::chain;
@@ -37,7 +40,7 @@ use crate::levels::{ActiveLevel, raise_when_all_know};
 use crate::log_store::LogStore;
 use crate::network::Network;
 use crate::peer::{Listener, PeerIdentity, Peers, Security, Socket, TlsConfig, TlsError};
-use crate::raft_types::{Member, TypeConfig, raft_log_id};
+use crate::raft_types::{Instance, Member, TypeConfig, raft_log_id};
 use crate::requests::Requests;
 use crate::state_machine::StateMachine;
 use partita_storage::state::{OpenError, Reader, StateConfig, open_state};
@@ -62,6 +65,8 @@ pub struct NodeConfig {
     pub tls: Option<TlsConfig>,
     /// Members to be taken in by, where the data directory is empty. Without any the node founds a cluster.
     pub join: Vec<String>,
+    /// A node that joins stays a learner until it is promoted.
+    pub standby: bool,
 }
 
 impl NodeConfig {
@@ -76,6 +81,7 @@ impl NodeConfig {
             raft_advertise: None,
             tls: None,
             join: Vec::new(),
+            standby: false,
             levels: Levels::OWN,
         }
     }
@@ -112,6 +118,10 @@ pub enum StartError {
     NotListening,
     #[error("free disk space cannot be read")]
     FreeSpace(#[source] io::Error),
+    #[error("this node is not in a cluster yet, and gives no address at which others would reach it: --raft-listen")]
+    Unreachable,
+    #[error(transparent)]
+    Join(#[from] JoinError),
     #[error("raft cannot start: {reason}")]
     Raft { reason: String },
 }
@@ -126,10 +136,11 @@ pub enum Role {
 }
 
 impl Role {
-    pub(crate) fn of(state: ServerState) -> Self {
-        match state {
-            ServerState::Leader => Self::Leader,
-            ServerState::Candidate => Self::Candidate,
+    pub(crate) fn of(metrics: &RaftMetrics<TypeConfig>) -> Self {
+        match metrics.state {
+            ServerState::Leader if leads(metrics) => Self::Leader,
+            // No quorum has answered it for so long that another may have been elected.
+            ServerState::Leader | ServerState::Candidate => Self::Candidate,
             ServerState::Follower => Self::Follower,
             ServerState::Learner => Self::Learner,
             ServerState::Shutdown => Self::Stopped,
@@ -226,6 +237,7 @@ pub struct Node<T: TableEngine = RocksEngine> {
     forwarder: Forwarder<T>,
     barrier: Barrier,
     listener: Mutex<Option<Listener>>,
+    cluster: Cluster,
     reader: Reader<T>,
     work: mpsc::Sender<Work>,
     log: mpsc::UnboundedSender<LogRequest>,
@@ -251,7 +263,8 @@ impl Node {
         let environment: SharedEnvironment = Arc::new(Machine);
         let directory = match DataDirectory::open(&config.data, config.node_id)? {
             Opened::Ours(directory) => directory,
-            Opened::Empty(empty) => empty.found(ClusterId(environment.random()))?,
+            Opened::Empty(empty) if config.join.is_empty() => empty.found(ClusterId(environment.random()))?,
+            Opened::Empty(empty) => join(empty, &config, &environment).await?,
         };
         let budget = Budget::of(config.memory_bytes);
         let stores = Stores {
@@ -263,7 +276,7 @@ impl Node {
         let identity = Identity { cluster: directory.cluster, node_id: config.node_id, levels: config.levels };
         let peering = match config.raft_listen {
             None => None,
-            Some(address) => Some(listen(address, &config).await?),
+            Some(address) => Some(listen(address, &config, directory.instance.is_none()).await?),
         };
         let mut node = Self::start_among(stores, identity, config.memory_bytes, environment, peering).await?;
         node._directory = Some(directory);
@@ -333,18 +346,18 @@ impl<T: TableEngine> Node<T> {
         let batcher =
             Batcher::start(raft.clone(), Arc::clone(&environment), levels, active_level.clone(), disk.clone());
         let barrier = Barrier::start(raft.clone(), leadership.clone(), peers.clone());
+        let reached = peering.is_some().then(|| peers.clone());
+        let cluster = Cluster::new(raft.clone(), identity.clone(), leadership.clone(), reached, position.clone());
+        if let Some(peering) = &peering {
+            tokio::spawn(watch_over(cluster.clone(), raft.clone(), peering.address.clone()));
+        }
         let requests = Requests {
             raft: raft.clone(),
             batcher: batcher.clone(),
             barrier: barrier.clone(),
             leadership: leadership.clone(),
             levels,
-            cluster: Cluster::new(
-                raft.clone(),
-                identity.clone(),
-                peering.is_some().then(|| peers.clone()),
-                position.clone(),
-            ),
+            cluster: cluster.clone(),
         };
         let founder = match &peering {
             None => Some(Member::default()),
@@ -366,6 +379,7 @@ impl<T: TableEngine> Node<T> {
             batcher,
             barrier,
             listener: Mutex::new(listener),
+            cluster,
             identity,
             raft,
             metrics,
@@ -424,6 +438,12 @@ impl<T: TableEngine> Node<T> {
         }
     }
 
+    /// The cluster as this node sees it, and changes of it.
+    #[must_use]
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
     /// What this node has applied.
     #[must_use]
     pub fn reader(&self) -> &Reader<T> {
@@ -438,12 +458,7 @@ impl<T: TableEngine> Node<T> {
         NodeStatus {
             node_id: self.identity.node_id,
             cluster: self.identity.cluster,
-            // A leader that no quorum has answered for so long that another may have been elected is none.
-            role: if metrics.state == ServerState::Leader && !leads {
-                Role::Candidate
-            } else {
-                Role::of(metrics.state)
-            },
+            role: Role::of(&metrics),
             term: metrics.current_term,
             leader: metrics.current_leader.filter(|leader| leads || *leader != self.identity.node_id),
             recovered: *self.recovered.borrow(),
@@ -537,18 +552,51 @@ fn check_log_and_state(log: &partita_storage::log::LogState, state: &RaftState) 
     Ok(())
 }
 
-/// Binds where other nodes are to reach this one.
-async fn listen(address: SocketAddr, config: &NodeConfig) -> Result<Peering, StartError> {
-    let socket = Socket::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
-    let security = match &config.tls {
+/// Has a node with nothing in its directory taken into a cluster, unless it founds one. A directory that is somebody's
+/// is left as it is. Ends only when the node was taken in or refused; may be given up and tried again.
+pub async fn join_cluster(config: &NodeConfig) -> Result<(), StartError> {
+    if config.join.is_empty() {
+        return Ok(());
+    }
+    let environment: SharedEnvironment = Arc::new(Machine);
+    match DataDirectory::open(&config.data, config.node_id)? {
+        Opened::Ours(_) => Ok(()),
+        Opened::Empty(empty) => join(empty, config, &environment).await.map(drop),
+    }
+}
+
+async fn join(
+    mut empty: EmptyDirectory,
+    config: &NodeConfig,
+    environment: &SharedEnvironment,
+) -> Result<DataDirectory, StartError> {
+    let listen = config.raft_listen.ok_or(StartError::Unreachable)?;
+    let address = config.raft_advertise.clone().unwrap_or_else(|| listen.to_string());
+    let instance = empty.instance(Instance(environment.random()))?;
+    let outside = PeerIdentity { cluster: None, node_id: config.node_id, levels: config.levels };
+    let peers = Peers::new(outside, security(config)?);
+    let ask = Join { node_id: config.node_id, address, instance, standby: config.standby };
+    let cluster = joining::join(&peers, &ask, &config.join).await?;
+    tracing::info!(%cluster, node = config.node_id, "taken into the cluster");
+    Ok(empty.joined(cluster)?)
+}
+
+fn security(config: &NodeConfig) -> Result<Security, StartError> {
+    Ok(match &config.tls {
         Some(tls) => Security::load(tls)?,
         None => Security::Plain,
-    };
+    })
+}
+
+/// Binds where other nodes are to reach this one.
+async fn listen(address: SocketAddr, config: &NodeConfig, founds: bool) -> Result<Peering, StartError> {
+    let socket = Socket::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
+    let security = security(config)?;
     if config.tls.is_none() && !socket.address().ip().is_loopback() {
         tracing::warn!(address = %socket.address(), "nodes talk without TLS: whoever reaches this address may pass for one");
     }
     let address = config.raft_advertise.clone().unwrap_or_else(|| socket.address().to_string());
-    Ok(Peering { socket, security, address, founds: config.join.is_empty() })
+    Ok(Peering { socket, security, address, founds })
 }
 
 /// A fresh node founds a cluster of one, as `founder` if it may; a node that is alone in its cluster need not wait for

@@ -72,10 +72,11 @@ impl Handler for Requests {
             .boxed(),
             Request::ReadIndex => async move { Ok(Response::ReadIndex(barrier.read_index(deadline).await)) }.boxed(),
             Request::Snapshot(request) => match request {},
-            Request::Cluster(request) => {
-                let from_outside = !caller.knows_cluster;
-                async move { Ok(Response::Cluster(cluster.handle(request, from_outside, deadline).await)) }.boxed()
+            Request::Cluster(request) => async move {
+                let response = cluster.handle(request, !caller.knows_cluster, deadline - WAY_BACK).await;
+                Ok(Response::Cluster(response))
             }
+            .boxed(),
         }
     }
 }

@@ -1,10 +1,14 @@
 //! The commands' HTTP client: typed enough to tell a refusal from a lost connection, and no cleverer.
-//! It never sends a write twice by itself; who wants that says for how long ([`Client::post_for`]).
+//! It never sends a write twice by itself; who wants that says for how long ([`Client::post_for`]). Of several nodes
+//! it talks to one until that one does not serve, then to the next.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use serde_json::{Map, Value};
 
@@ -17,11 +21,12 @@ const PIECE_TIMEOUT: Duration = Duration::from_secs(120);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// A ledger at one URL.
+/// A ledger at one URL, or at those of several nodes. Clones turn to another node together.
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
-    base: String,
+    bases: Arc<[String]>,
+    current: Arc<AtomicUsize>,
 }
 
 /// What a request that was not refused came back with.
@@ -101,11 +106,11 @@ impl fmt::Display for Problem {
 }
 
 impl Client {
-    /// `url` is the server's root: `http://127.0.0.1:7070`.
-    pub fn new(url: &str) -> Result<Self, ClientError> {
-        let base = url.trim_end_matches('/').to_owned();
-        if !base.starts_with("http://") || base.len() == "http://".len() {
-            return Err(ClientError::BadUrl { url: url.to_owned() });
+    /// `urls` are the servers' roots, separated by commas: `http://127.0.0.1:7070`.
+    pub fn new(urls: &str) -> Result<Self, ClientError> {
+        let bases: Arc<[String]> = urls.split(',').map(|url| url.trim().trim_end_matches('/').to_owned()).collect();
+        if let Some(bad) = bases.iter().find(|base| !base.starts_with("http://") || base.len() == "http://".len()) {
+            return Err(ClientError::BadUrl { url: bad.clone() });
         }
         let http = reqwest::Client::builder()
             .timeout(REQUEST_TIMEOUT)
@@ -114,19 +119,36 @@ impl Client {
             .pool_idle_timeout(None)
             .retry(reqwest::retry::never())
             .build()
-            .map_err(|source| ClientError::Unreachable { url: base.clone(), source })?;
-        Ok(Self { http, base })
+            .map_err(|source| ClientError::Unreachable { url: urls.to_owned(), source })?;
+        Ok(Self { http, bases, current: Arc::default() })
     }
 
+    /// The node that is talked to.
     #[must_use]
     pub fn base(&self) -> &str {
-        &self.base
+        &self.bases[self.current.load(Ordering::Relaxed)]
+    }
+
+    /// Turns to the node after the one that did not serve, unless somebody did so already.
+    fn turn_from(&self, base: &str) {
+        let next = |current: usize| (self.bases[current] == base).then_some((current + 1) % self.bases.len());
+        // Nobody has to turn where somebody did already.
+        let _turned = self.current.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
     }
 
     /// `query`: pairs whose value is absent are left out.
+    /// A read that one node cannot serve is asked of the next.
     pub async fn get(&self, path: &str, query: &[(&str, Option<&str>)]) -> Result<Answer, ClientError> {
-        let url = format!("{}{path}{}", self.base, query_string(query));
-        self.answer(self.http.get(&url), &url).await
+        let mut left = self.bases.len();
+        loop {
+            let base = self.base();
+            let url = format!("{base}{path}{}", query_string(query));
+            match self.answer(self.http.get(&url), base, &url).await {
+                Err(error) if error.is_passing() && left > 1 => self.turn_from(base),
+                answered => return answered,
+            }
+            left -= 1;
+        }
     }
 
     pub async fn get_json(&self, path: &str, query: &[(&str, Option<&str>)]) -> Result<Value, ClientError> {
@@ -136,10 +158,24 @@ impl Client {
 
     /// One attempt.
     pub async fn post(&self, path: &str, key: &str, body: Bytes) -> Result<Answer, ClientError> {
-        let url = format!("{}{path}", self.base);
+        let base = self.base();
+        let url = format!("{base}{path}");
         let request =
             self.http.post(&url).header(CONTENT_TYPE, "application/json").header("Idempotency-Key", key).body(body);
-        self.answer(request, &url).await
+        let answered = self.answer(request, base, &url).await;
+        // Of the next attempt, which the caller decides on.
+        if answered.as_ref().is_err_and(ClientError::is_passing) {
+            self.turn_from(base);
+        }
+        answered
+    }
+
+    /// A change that has no idempotency key: of the cluster, not of a book. One attempt.
+    pub async fn change(&self, method: Method, path: &str, body: &Value) -> Result<Answer, ClientError> {
+        let base = self.base();
+        let url = format!("{base}{path}");
+        let request = self.http.request(method, &url).header(CONTENT_TYPE, "application/json").body(body.to_string());
+        self.answer(request, base, &url).await
     }
 
     /// Sends the same request with the same key again while it may yet succeed, until `patience` has passed since it
@@ -177,44 +213,30 @@ impl Client {
 
     pub fn json(&self, path: &str, answer: &Answer) -> Result<Value, ClientError> {
         serde_json::from_slice(&answer.body)
-            .map_err(|source| ClientError::NotJson { url: format!("{}{path}", self.base), source })
+            .map_err(|source| ClientError::NotJson { url: format!("{}{path}", self.base()), source })
     }
 
     /// A read whose body may be of any length.
     pub async fn download(&self, path: &str, query: &[(&str, Option<&str>)]) -> Result<Download, ClientError> {
-        let url = format!("{}{path}{}", self.base, query_string(query));
+        let base = self.base();
+        let url = format!("{base}{path}{}", query_string(query));
         let response = self.http.get(&url).timeout(DOWNLOAD_TIMEOUT).send().await;
-        let response = response.map_err(|source| unreachable(&self.base, source))?;
+        let response = response.map_err(|source| unreachable(base, source))?;
         if response.status().as_u16() < 400 {
-            return Ok(Download { response, base: self.base.clone() });
+            return Ok(Download { response, base: base.to_owned() });
         }
-        Err(self.refused(response, &url).await?)
+        Err(refused(response, base, &url).await?)
     }
 
-    async fn answer(&self, request: reqwest::RequestBuilder, url: &str) -> Result<Answer, ClientError> {
-        let response = request.send().await.map_err(|source| unreachable(&self.base, source))?;
+    async fn answer(&self, request: reqwest::RequestBuilder, base: &str, url: &str) -> Result<Answer, ClientError> {
+        let response = request.send().await.map_err(|source| unreachable(base, source))?;
         let status = response.status().as_u16();
         if status >= 400 {
-            return Err(self.refused(response, url).await?);
+            return Err(refused(response, base, url).await?);
         }
         let replayed = is_true(response.headers(), "Idempotent-Replayed");
-        let body = response.bytes().await.map_err(|source| unreachable(&self.base, source))?;
+        let body = response.bytes().await.map_err(|source| unreachable(base, source))?;
         Ok(Answer { status, replayed, body })
-    }
-
-    /// The error that a response with a status of 400 or more is.
-    async fn refused(&self, response: reqwest::Response, url: &str) -> Result<ClientError, ClientError> {
-        let status = response.status().as_u16();
-        let headers = response.headers().clone();
-        let body = response.bytes().await.map_err(|source| unreachable(&self.base, source))?;
-        Ok(problem(status, &headers, &body).map_or_else(
-            || ClientError::NoProblem {
-                url: url.to_owned(),
-                status,
-                body: String::from_utf8_lossy(&body[..body.len().min(200)]).into_owned(),
-            },
-            |problem| ClientError::Refused(Box::new(problem)),
-        ))
     }
 }
 
@@ -231,6 +253,21 @@ impl Download {
 fn unreachable(base: &str, source: reqwest::Error) -> ClientError {
     // The address is named already.
     ClientError::Unreachable { url: base.to_owned(), source: source.without_url() }
+}
+
+/// The error that a response with a status of 400 or more is.
+async fn refused(response: reqwest::Response, base: &str, url: &str) -> Result<ClientError, ClientError> {
+    let status = response.status().as_u16();
+    let headers = response.headers().clone();
+    let body = response.bytes().await.map_err(|source| unreachable(base, source))?;
+    Ok(problem(status, &headers, &body).map_or_else(
+        || ClientError::NoProblem {
+            url: url.to_owned(),
+            status,
+            body: String::from_utf8_lossy(&body[..body.len().min(200)]).into_owned(),
+        },
+        |problem| ClientError::Refused(Box::new(problem)),
+    ))
 }
 
 fn is_true(headers: &HeaderMap, name: &str) -> bool {
@@ -280,6 +317,19 @@ fn push_encoded(text: &mut String, value: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_several_nodes_the_next_follows_one_that_does_not_serve() {
+        let client = Client::new("http://a:1, http://b:2/,http://c:3").unwrap();
+        assert_eq!(client.base(), "http://a:1");
+        client.clone().turn_from("http://a:1");
+        client.turn_from("http://a:1");
+        assert_eq!(client.base(), "http://b:2", "two that failed at once turn once");
+        client.turn_from("http://b:2");
+        client.turn_from("http://c:3");
+        assert_eq!(client.base(), "http://a:1");
+        assert!(matches!(Client::new("http://a:1,b:2"), Err(ClientError::BadUrl { url }) if url == "b:2"));
+    }
 
     #[test]
     fn a_query_holds_what_is_present_encoded() {

@@ -27,6 +27,7 @@ const EXAMPLES: &str = "\
 Examples:
   partita import examples/cdnow.csv --book demo --create-book
   partita import examples/cdnow.csv --book demo --retry-for 60       rides out a restart of the server
+  partita import examples/cdnow.csv --book demo --url http://a:7070,http://b:7070    goes on with another node
 
 The file's columns are customer, date, quantity and amount_usd. Row 7 becomes charge in_000007 (revenue: sales, no tax)
 and payment pay_000007, captured the same day and applied to it. Run again, it posts nothing twice.

@@ -4,6 +4,7 @@
 pub mod balance;
 pub mod bench;
 pub mod client;
+pub mod cluster;
 pub mod explain;
 pub mod export;
 pub mod import;
@@ -42,6 +43,8 @@ pub enum Command {
     Export(export::Export),
     /// Recompute everything from the journal of a stopped node and compare
     Verify(verify::Verify),
+    /// Look after a cluster: status, members, leader, certificates
+    Cluster(cluster::Cluster),
     /// Measure throughput, latency and cost through HTTP
     Bench(bench::Bench),
     /// Measure time and memory of every report on a book of any size
@@ -51,8 +54,8 @@ pub enum Command {
 /// Which server, and which of its books.
 #[derive(Clone, Debug, Args)]
 pub struct BookArgs {
-    /// The server
-    #[arg(long, env = "PARTITA_URL", default_value = DEFAULT_URL, value_name = "URL")]
+    /// The server; of a cluster, one node or several, separated by commas: the next serves when one does not
+    #[arg(long, env = "PARTITA_URL", default_value = DEFAULT_URL, value_name = "URL,…")]
     pub url: String,
     /// The book's id
     #[arg(long, env = "PARTITA_BOOK", value_name = "ID")]
@@ -97,6 +100,8 @@ pub enum CliError {
     #[error(transparent)]
     Bench(#[from] bench::BenchError),
     #[error(transparent)]
+    Certs(#[from] cluster::CertsError),
+    #[error(transparent)]
     Verify(#[from] partita_consensus::VerifyError),
 }
 
@@ -131,6 +136,7 @@ impl Command {
             Self::Post(command) => runtime.block_on(command.run()),
             Self::Export(command) => runtime.block_on(command.run()),
             Self::Verify(command) => command.run(),
+            Self::Cluster(command) => runtime.block_on(command.run()),
             Self::Bench(command) => runtime.block_on(command.run()),
             Self::BenchReports(command) => runtime.block_on(command.run()),
         }

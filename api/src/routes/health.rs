@@ -40,7 +40,7 @@ pub async fn ready(State(app): State<App>) -> Result<Response, Problem> {
 #[utoipa::path(get, path = "/metrics", tag = "operations",
     responses((status = 200, body = String, content_type = "text/plain")))]
 pub async fn prometheus(State(app): State<App>) -> Response {
-    let text = metrics::render(&app.node().status());
+    let text = metrics::render(&app.node().status(), &app.node().cluster().local());
     let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     ([(header::CONTENT_TYPE, content_type)], text).into_response()
 }

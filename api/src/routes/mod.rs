@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod balances;
 pub mod books;
 pub mod charges;
+pub mod cluster;
 pub mod currencies;
 pub mod entries;
 pub mod explain;

@@ -50,12 +50,12 @@ pub enum ChangeRefusal {
     BadId,
     #[error(
         "node {node_id} is a member already, and whoever asks is not that node. If that node lost its data, remove it \
-         from the cluster and let it join again, on an empty directory, under a new id above {greatest}"
+         from the cluster and let it join again, on an empty directory, under a new id, such as one above {greatest}"
     )]
     IdIsMember { node_id: u64, greatest: u64 },
     #[error(
-        "id {node_id} may have been a member's before, and no id is given twice: a node without its data would break the \
-         promises of the one that had it. Join under a new id above {greatest}"
+        "id {node_id} was a member's before, and no id is given twice: a node without its data would break the promises of \
+         the one that had it. Join under a new id, such as one above {greatest}"
     )]
     IdWasMember { node_id: u64, greatest: u64 },
     #[error("{address} is the address of node {node_id}")]

@@ -1,7 +1,7 @@
 //! What only the leader does: it decides whether a change is made, and proposes it.
 //!
 //! One change at a time. Each begins with a confirmation that this node still leads and has applied everything
-//! committed, so that the greatest node id it compares with is the right one; and each is proposed only if the
+//! committed, so that the ids it compares with are all that ever were; and each is proposed only if the
 //! membership is still the one it was decided on. A change is one raft entry: at most one voter comes or goes with it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,7 +57,7 @@ impl Leading {
         let Join { node_id, address, instance, standby } = join;
         check_address(address)?;
         let basis = self.begin(deadline).await?;
-        let greatest = basis.state.greatest_node_id;
+        let greatest = basis.greatest_id();
         let member = match basis.nodes.get(node_id) {
             Some(member) if member.instance == Some(*instance) => return Ok(()),
             Some(member) if basis.is_announced(*node_id) => {
@@ -135,7 +135,7 @@ impl Leading {
             return Ok(());
         }
         if basis.nodes.contains_key(&node_id) {
-            let greatest = basis.state.greatest_node_id;
+            let greatest = basis.greatest_id();
             return Err(ChangeRefusal::IdIsMember { node_id, greatest }.into());
         }
         basis.check_new(node_id, address)?;
@@ -269,14 +269,17 @@ impl Basis<'_> {
         self.nodes.get(&node_id).is_some_and(|member| member.instance.is_none()) && !self.voters.contains(&node_id)
     }
 
+    fn greatest_id(&self) -> u64 {
+        self.state.node_ids.last().copied().unwrap_or(0)
+    }
+
     /// Whether an id and an address may be given to a new member.
     fn check_new(&self, node_id: u64, address: &str) -> Result<(), ChangeRefusal> {
         if node_id == 0 {
             return Err(ChangeRefusal::BadId);
         }
-        let greatest = self.state.greatest_node_id;
-        if node_id <= greatest {
-            return Err(ChangeRefusal::IdWasMember { node_id, greatest });
+        if self.state.node_ids.contains(&node_id) {
+            return Err(ChangeRefusal::IdWasMember { node_id, greatest: self.greatest_id() });
         }
         match self.nodes.iter().find(|(_, member)| member.address == address) {
             Some((id, _)) => Err(ChangeRefusal::AddressTaken { address: address.to_owned(), node_id: *id }),

@@ -8,9 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use openraft::alias::WatchReceiverOf;
+use openraft::RaftMetrics;
 use openraft::async_runtime::watch::WatchReceiver as _;
-use openraft::{RaftMetrics, ServerState};
 use partita_core::id::Position;
 use partita_storage::codec::Level;
 use tokio::sync::watch;
@@ -19,7 +18,8 @@ use tokio::time::{Instant, sleep};
 use super::change::{Change, ChangeError};
 use super::leading::{Leading, Raft};
 use super::message::{ClusterRequest, ClusterResponse, Failure};
-use super::status::{ClusterStatus, LeaderView, MemberStatus, NodeReport, Progress, Standing};
+use super::status::{ClusterStatus, LeaderView, LocalStatus, MemberStatus, NodeReport, Progress, Standing};
+use crate::leadership::{Leader, Leadership, Metrics, leads};
 use crate::node::{Identity, Role};
 use crate::peer::message::{Request, Response};
 use crate::peer::{Channel, PeerAddress, PeerError, Peers};
@@ -42,30 +42,26 @@ impl fmt::Debug for Cluster {
 
 struct Inner {
     raft: Raft,
-    metrics: WatchReceiverOf<TypeConfig, RaftMetrics<TypeConfig>>,
+    metrics: Metrics,
     identity: Identity,
+    leadership: Leadership,
     /// None where the node runs alone.
     peers: Option<Peers>,
     leading: Leading,
     position: watch::Receiver<Position>,
 }
 
-/// Who is asked for what only the leader can do.
-enum Leader {
-    This,
-    Other(PeerAddress),
-}
-
 impl Cluster {
     pub(crate) fn new(
         raft: Raft,
         identity: Identity,
+        leadership: Leadership,
         peers: Option<Peers>,
         position: watch::Receiver<Position>,
     ) -> Self {
         let leading = Leading::new(raft.clone(), identity.node_id);
         let metrics = raft.metrics();
-        Self(Arc::new(Inner { raft, metrics, identity, peers, leading, position }))
+        Self(Arc::new(Inner { raft, metrics, identity, leadership, peers, leading, position }))
     }
 
     /// What is known of the cluster. Of nodes that cannot be reached, and while nobody leads, less is known.
@@ -91,10 +87,29 @@ impl Cluster {
             leader: known.leader,
             term: known.term,
             level: state.as_ref().map_or(0, |state| Level::byte_of(state.level)),
-            greatest_node_id: state.as_ref().map_or(0, |state| state.greatest_node_id),
+            greatest_node_id: state.as_ref().and_then(|state| state.node_ids.last().copied()).unwrap_or(0),
             last_index: view.as_ref().and_then(|view| view.last_index),
             committed_index: view.as_ref().and_then(|view| view.committed_index),
             members: members.collect(),
+        }
+    }
+
+    /// What this node knows by itself, at once.
+    #[must_use]
+    pub fn local(&self) -> LocalStatus {
+        let followers = self.0.leading.view().map(|view| view.followers).unwrap_or_default();
+        let metrics = self.0.metrics.borrow_watched();
+        let membership = metrics.membership_config.membership();
+        let count = |number: usize| u64::try_from(number).expect("members are few");
+        LocalStatus {
+            role: Role::of(&metrics),
+            term: metrics.current_term,
+            leader: leader(&metrics),
+            last_index: metrics.last_log_index,
+            committed_index: metrics.local_committed.map(|id| id.index),
+            voters: count(membership.voter_ids().count()),
+            learners: count(membership.learner_ids().count()),
+            followers,
         }
     }
 
@@ -145,7 +160,7 @@ impl Cluster {
     }
 
     pub(super) fn leads(&self) -> bool {
-        self.0.metrics.borrow_watched().state == ServerState::Leader
+        leads(&self.0.metrics.borrow_watched())
     }
 
     pub(super) fn node_id(&self) -> u64 {
@@ -179,10 +194,10 @@ impl Cluster {
     }
 
     async fn ask_leader(&self, request: &ClusterRequest, deadline: Instant) -> ClusterResponse {
-        match self.leader() {
-            None => ClusterResponse::Failed(Failure::NoLeader),
-            Some(Leader::This) => self.lead(request, deadline).await,
-            Some(Leader::Other(leader)) => self.send(&leader, request, deadline).await,
+        match self.0.leadership.now() {
+            Leader::Unknown => ClusterResponse::Failed(Failure::NoLeader),
+            Leader::Own => self.lead(request, deadline).await,
+            Leader::Other(leader) => self.send(&leader, request, deadline).await,
         }
     }
 
@@ -209,16 +224,6 @@ impl Cluster {
             ClusterRequest::Report => Ok(ClusterResponse::Report(self.own_report())),
         };
         done.unwrap_or_else(ClusterResponse::Failed)
-    }
-
-    fn leader(&self) -> Option<Leader> {
-        let metrics = self.0.metrics.borrow_watched();
-        let leader = metrics.current_leader?;
-        if leader == self.0.identity.node_id {
-            return Some(Leader::This);
-        }
-        let member = metrics.membership_config.membership().get_node(&leader)?;
-        Some(Leader::Other(PeerAddress { address: member.address.clone(), node_id: Some(leader) }))
     }
 
     async fn view(&self, deadline: Instant) -> Option<LeaderView> {
@@ -248,9 +253,9 @@ impl Cluster {
     fn own_report(&self) -> NodeReport {
         let metrics = self.0.metrics.borrow_watched();
         NodeReport {
-            role: Role::of(metrics.state),
+            role: Role::of(&metrics),
             term: metrics.current_term,
-            leader: metrics.current_leader,
+            leader: leader(&metrics),
             applied_index: metrics.last_applied.map(|id| id.index),
             position: self.0.position.borrow().0,
             newest_level: self.0.identity.levels.newest().number(),
@@ -261,11 +266,8 @@ impl Cluster {
     fn members(&self) -> (Known, Vec<(u64, Member)>) {
         let metrics = self.0.metrics.borrow_watched();
         let membership = metrics.membership_config.membership();
-        let known = Known {
-            leader: metrics.current_leader,
-            term: metrics.current_term,
-            voters: membership.voter_ids().collect(),
-        };
+        let known =
+            Known { leader: leader(&metrics), term: metrics.current_term, voters: membership.voter_ids().collect() };
         (known, membership.nodes().map(|(id, member)| (*id, member.clone())).collect())
     }
 
@@ -282,6 +284,11 @@ struct Known {
     leader: Option<u64>,
     term: u64,
     voters: std::collections::BTreeSet<u64>,
+}
+
+/// A leader that no quorum answers counts as none.
+fn leader(metrics: &RaftMetrics<TypeConfig>) -> Option<u64> {
+    metrics.current_leader.filter(|leader| *leader != metrics.id || leads(metrics))
 }
 
 fn standing(member: &Member, votes: bool) -> Standing {

@@ -17,7 +17,7 @@ pub struct ClusterStatus {
     pub term: u64,
     /// The active level of the replicated rules; 0 before the first commands.
     pub level: u8,
-    /// The greatest id that ever was a member's: a new node takes a greater one.
+    /// The greatest id that ever was a member's: those above it are free for sure.
     pub greatest_node_id: u64,
     /// Of the leader's log; absent while there is none.
     pub last_index: Option<u64>,
@@ -59,6 +59,20 @@ pub struct Progress {
     pub lag_entries: u64,
     /// Since it last answered; absent if it never did.
     pub heard: Option<Duration>,
+}
+
+/// What one node knows without asking any other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalStatus {
+    pub role: Role,
+    pub term: u64,
+    pub leader: Option<u64>,
+    pub last_index: Option<u64>,
+    pub committed_index: Option<u64>,
+    pub voters: u64,
+    pub learners: u64,
+    /// Of the leader: how far the others are.
+    pub followers: Vec<Progress>,
 }
 
 /// What the leader knows beside the membership.
