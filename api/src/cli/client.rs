@@ -52,6 +52,8 @@ pub struct Problem {
     pub code: String,
     pub title: String,
     pub detail: String,
+    /// Whether it was refused before, and this is the first answer to this key again.
+    pub replayed: bool,
     pub retry_after: Option<Duration>,
     /// The whole body.
     pub fields: Map<String, Value>,
@@ -287,6 +289,7 @@ fn problem(status: u16, headers: &HeaderMap, body: &[u8]) -> Option<Problem> {
         code,
         title: text("title"),
         detail: text("detail"),
+        replayed: is_true(headers, "Idempotent-Replayed"),
         retry_after: seconds.map(Duration::from_secs),
         fields,
     })

@@ -8,6 +8,8 @@ pub mod cluster;
 pub mod explain;
 pub mod export;
 pub mod import;
+pub mod import_chart;
+pub mod import_journal;
 pub mod output;
 pub mod post;
 pub mod report;
@@ -29,6 +31,10 @@ pub const DEFAULT_URL: &str = "http://127.0.0.1:7070";
 pub enum Command {
     /// Load purchases from a CSV file as charges and captured card payments
     Import(import::Import),
+    /// Open accounts, and post their opening balances, from CSV files
+    ImportChart(import_chart::ImportChart),
+    /// Post a journal from a CSV file or a beancount ledger
+    ImportJournal(import_journal::ImportJournal),
     /// Print any report of a book: trial balance, statements, ledgers
     Report(report::Report),
     /// Print a book's trial balance
@@ -129,6 +135,8 @@ impl Command {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         match self {
             Self::Import(command) => runtime.block_on(command.run()),
+            Self::ImportChart(command) => runtime.block_on(command.run()),
+            Self::ImportJournal(command) => runtime.block_on(command.run()),
             Self::Report(command) => runtime.block_on(command.run()),
             Self::TrialBalance(command) => runtime.block_on(command.run()),
             Self::Balance(command) => runtime.block_on(command.run()),

@@ -1,4 +1,5 @@
 //! A table, RFC 4180, with a row per line of an entry, before them the opening balances, behind them the closing ones.
+//! `partita import-journal` reads it.
 
 use serde::Serialize;
 

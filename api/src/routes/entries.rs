@@ -84,7 +84,7 @@ pub struct ReverseForm {
 }
 
 impl EntryForm {
-    fn entry(self) -> Result<PostEntry, Problem> {
+    pub(crate) fn entry(self) -> Result<PostEntry, Problem> {
         if self.lines.len() < 2 {
             return Err(Problem::malformed("lines: an entry has at least 2 lines").at("/lines"));
         }
