@@ -23,10 +23,13 @@ use crate::routes::books::BookJson;
 use crate::routes::charges::ChargeJson;
 use crate::routes::currencies::CurrencyJson;
 use crate::routes::entries::EntryJson;
+use crate::routes::fx::{RateJson, ValuationJson};
 use crate::routes::holds::HoldJson;
 use crate::routes::payments::PaymentJson;
 use crate::routes::periods::{BlockerJson, CalendarJson, PeriodJson};
+use crate::routes::recognitions::{RecognisedJson, RecognitionRunJson};
 use crate::routes::refunds::RefundJson;
+use crate::routes::years::YearCloseJson;
 use crate::values::format_instant;
 
 /// A status and a JSON body.
@@ -59,6 +62,11 @@ pub enum DocumentJson {
     Refund(Box<RefundJson>),
     Calendar(CalendarJson),
     Period(Box<PeriodJson>),
+    Rate(RateJson),
+    Recognised(Box<RecognisedJson>),
+    RecognitionRun(RecognitionRunJson),
+    Valuation(Box<ValuationJson>),
+    YearClose(YearCloseJson),
 }
 
 /// The status of what was accepted: 201 where the answer shows something that did not exist before.
@@ -73,7 +81,9 @@ fn accepted_status(operation: OperationKind) -> StatusCode {
         | OperationKind::PlaceHold
         | OperationKind::CreateCharge
         | OperationKind::CreatePayment
-        | OperationKind::CreateRefund => StatusCode::CREATED,
+        | OperationKind::CreateRefund
+        | OperationKind::RecordRate
+        | OperationKind::Convert => StatusCode::CREATED,
         OperationKind::CloseAccount
         | OperationKind::PostEntries
         | OperationKind::Transfers
@@ -90,6 +100,9 @@ fn accepted_status(operation: OperationKind) -> StatusCode {
         | OperationKind::SoftClosePeriod
         | OperationKind::ClosePeriod
         | OperationKind::ReopenPeriod
+        | OperationKind::Recognise
+        | OperationKind::Revalue
+        | OperationKind::CloseYear
         | OperationKind::ExpireHold
         | OperationKind::ExpirePayment => StatusCode::OK,
     }
@@ -127,6 +140,11 @@ pub fn operation_name(operation: OperationKind) -> &'static str {
         OperationKind::SoftClosePeriod => "soft_close_period",
         OperationKind::ClosePeriod => "close_period",
         OperationKind::ReopenPeriod => "reopen_period",
+        OperationKind::Recognise => "recognise",
+        OperationKind::RecordRate => "record_rate",
+        OperationKind::Convert => "convert",
+        OperationKind::Revalue => "revalue",
+        OperationKind::CloseYear => "close_year",
     }
 }
 
@@ -145,7 +163,7 @@ pub fn render(app: &App, decision: &Decision) -> Rendered {
 
 fn accepted(app: &App, decision: &Decision, effects: &Effects) -> Body {
     match decision.operation {
-        OperationKind::PostEntry | OperationKind::Transfer | OperationKind::ReverseEntry => {
+        OperationKind::PostEntry | OperationKind::Transfer | OperationKind::ReverseEntry | OperationKind::Convert => {
             let names = app.names(decision.book);
             let entry = effects.entries.first().expect("the operation posted one entry");
             Body::Entry(EntryJson::of(entry, &names, source(decision), None))
@@ -180,6 +198,10 @@ fn accepted(app: &App, decision: &Decision, effects: &Effects) -> Body {
         | OperationKind::SoftClosePeriod
         | OperationKind::ClosePeriod
         | OperationKind::ReopenPeriod
+        | OperationKind::Recognise
+        | OperationKind::RecordRate
+        | OperationKind::Revalue
+        | OperationKind::CloseYear
         | OperationKind::ExpireHold
         | OperationKind::ExpirePayment => {
             let snapshot = effects.snapshots.first().expect("the operation is about a document");
@@ -200,7 +222,12 @@ pub(crate) fn document(app: &App, decision: &Decision, snapshot: &Snapshot) -> D
         | Snapshot::Currency(_)
         | Snapshot::Account(_)
         | Snapshot::Calendar(_)
-        | Snapshot::Period(_) => decision.book,
+        | Snapshot::Period(_)
+        | Snapshot::Rate(_)
+        | Snapshot::Recognised(_)
+        | Snapshot::RecognitionRun(_)
+        | Snapshot::Valuation(_)
+        | Snapshot::YearClose(_) => decision.book,
     };
     // A book's own chart belongs to the decision that opened it, which is the cluster's.
     let names = app.directory().book(book);
@@ -208,6 +235,15 @@ pub(crate) fn document(app: &App, decision: &Decision, snapshot: &Snapshot) -> D
     match snapshot {
         Snapshot::Book(book) => DocumentJson::Book(BookJson::of(book, first_month(decision), &names, decided)),
         Snapshot::Calendar(calendar) => DocumentJson::Calendar(CalendarJson::of(calendar)),
+        Snapshot::Rate(rate) => DocumentJson::Rate(RateJson::of(rate, &names, decided)),
+        Snapshot::Recognised(recognised) => {
+            DocumentJson::Recognised(Box::new(RecognisedJson::of(recognised, None, &names)))
+        }
+        Snapshot::RecognitionRun(run) => DocumentJson::RecognitionRun(RecognitionRunJson::of(run, &names, decided)),
+        Snapshot::Valuation(valuation) => {
+            DocumentJson::Valuation(Box::new(ValuationJson::of(valuation, &names, decision)))
+        }
+        Snapshot::YearClose(closed) => DocumentJson::YearClose(YearCloseJson::of(closed, &names, decision)),
         Snapshot::Period(period) => {
             DocumentJson::Period(Box::new(PeriodJson::of(period, first_month(decision), &names, decided)))
         }
@@ -227,11 +263,10 @@ pub(crate) fn document(app: &App, decision: &Decision, snapshot: &Snapshot) -> D
 /// The first month of fiscal years, as the calendar in the same decision says; without one they are calendar years.
 fn first_month(decision: &Decision) -> Month {
     let Outcome::Accepted(effects) = &decision.outcome else { return Month::JANUARY };
-    let calendar = effects.snapshots.iter().find_map(|snapshot| match snapshot {
-        Snapshot::Calendar(calendar) => Some(calendar.first_month),
-        _ => None,
-    });
-    calendar.unwrap_or(Month::JANUARY)
+    let first_month = |snapshot: &Snapshot| {
+        if let Snapshot::Calendar(calendar) = snapshot { Some(calendar.first_month) } else { None }
+    };
+    effects.snapshots.iter().find_map(first_month).unwrap_or(Month::JANUARY)
 }
 
 /// The book that a decision of the cluster's scope opened.
@@ -246,7 +281,12 @@ fn opened_book(decision: &Decision) -> partita_core::id::BookId {
         | Snapshot::Currency(_)
         | Snapshot::Account(_)
         | Snapshot::Calendar(_)
-        | Snapshot::Period(_) => None,
+        | Snapshot::Period(_)
+        | Snapshot::Rate(_)
+        | Snapshot::Recognised(_)
+        | Snapshot::RecognitionRun(_)
+        | Snapshot::Valuation(_)
+        | Snapshot::YearClose(_) => None,
     });
     opened.unwrap_or(decision.book)
 }
@@ -335,7 +375,8 @@ pub(crate) fn refused(app: &App, decision: &Decision, rejection: &Rejection) -> 
         | Reason::PeriodClosed { .. }
         | Reason::PeriodOutOfOrder { .. }
         | Reason::PeriodState { .. }
-        | Reason::PeriodNotReady { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        | Reason::PeriodNotReady { .. }
+        | Reason::RateMissing { .. } => StatusCode::UNPROCESSABLE_ENTITY,
     };
     let mut problem = Problem::refused(status, reason.code(), title(reason).to_owned(), detail);
     if let Some(pointer) = pointer {
@@ -381,6 +422,9 @@ fn with_fields(app: &App, decision: &Decision, reason: &Reason, problem: Problem
         }
         Reason::PeriodClosed { period, state, date } => {
             problem.with("period", period.to_string()).with("state", state.name()).with("date", date.to_string())
+        }
+        Reason::RateMissing { base, quote, date } => {
+            problem.with("base", base.as_str()).with("quote", quote.as_str()).with("date", date.to_string())
         }
         Reason::PeriodOutOfOrder { first } => problem.with("period", first.to_string()),
         Reason::PeriodState { state } => problem.with("state", state.name()),
@@ -454,6 +498,8 @@ fn pointer(operation: OperationKind, field: Field, index: Option<u32>, reason: &
         Field::Amount => "/amount".to_owned(),
         Field::Fee => "/fee".to_owned(),
         Field::Rate => "/rate".to_owned(),
+        Field::Debit if operation == OperationKind::Convert => "/to".to_owned(),
+        Field::Credit if operation == OperationKind::Convert => "/from".to_owned(),
         Field::Debit => "/debit".to_owned(),
         Field::Credit => "/credit".to_owned(),
         Field::Payment => "/payment".to_owned(),
@@ -461,7 +507,15 @@ fn pointer(operation: OperationKind, field: Field, index: Option<u32>, reason: &
         Field::Tax(line, tax) => format!("/lines/{line}/tax/{tax}"),
         Field::Apply(part) => format!("/apply/{part}"),
         Field::From(part) => format!("/from/{part}"),
+        // The year's last day is nobody's field.
+        Field::EffectiveDate if operation == OperationKind::CloseYear => return None,
+        Field::EffectiveDate if operation == OperationKind::Recognise => "/through".to_owned(),
+        Field::EffectiveDate if operation == OperationKind::Revalue => "/date".to_owned(),
         Field::EffectiveDate => "/effective_date".to_owned(),
+        Field::Base => "/base".to_owned(),
+        Field::Quote => "/quote".to_owned(),
+        Field::Received => "/received".to_owned(),
+        Field::ReceivedCurrency => "/received_currency".to_owned(),
     };
     Some(format!("{element}{place}"))
 }
@@ -522,5 +576,6 @@ fn title(reason: &Reason) -> &'static str {
         Reason::PeriodOutOfOrder { .. } => "It is another period's turn",
         Reason::PeriodState { .. } => "The period is not in a state that allows this",
         Reason::PeriodNotReady { .. } => "The period is not ready to be closed",
+        Reason::RateMissing { .. } => "A rate is missing",
     }
 }

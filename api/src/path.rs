@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use partita_core::id::{AccountCode, BookCode, DocumentId, EntryNumber, IdError, Key, Party};
-use partita_core::period::PeriodId;
+use partita_core::period::{FiscalYear, PeriodId};
 
 use crate::app::App;
 use crate::problem::Problem;
@@ -50,6 +50,15 @@ impl PathArgs {
         let text = self.0.get("period").map_or("", String::as_str);
         PeriodId::parse(text)
             .ok_or_else(|| Problem::not_found("there is no such period: its name must be a month such as 2026-01"))
+    }
+
+    pub fn year(&self) -> Result<FiscalYear, Problem> {
+        let text = self.0.get("year").map_or("", String::as_str);
+        let number =
+            text.parse().ok().filter(|_number| text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_digit()));
+        number.and_then(FiscalYear::new).ok_or_else(|| {
+            Problem::not_found("there is no such fiscal year: its name must be the year that it ends in, such as 2026")
+        })
     }
 
     pub fn key(&self) -> Result<Key, Problem> {

@@ -16,8 +16,8 @@ use crate::app::{App, with_position};
 use crate::metrics;
 use crate::problem::{Code, POSITION, Problem};
 use crate::routes::{
-    accounts, balances, books, charges, cluster, currencies, entries, explain, export, health, holds, journal, keys,
-    parties, payments, periods, postings, refunds, reports, transfers,
+    accounts, balances, books, charges, cluster, currencies, entries, explain, export, fx, health, holds, journal,
+    keys, parties, payments, periods, postings, recognitions, refunds, reports, transfers, years,
 };
 
 #[derive(OpenApi)]
@@ -31,7 +31,8 @@ use crate::routes::{
     tags(
         (name = "books"), (name = "currencies"), (name = "accounts"), (name = "entries"), (name = "transfers"),
         (name = "holds"), (name = "charges"), (name = "payments"), (name = "refunds"), (name = "parties"), (name = "periods"),
-        (name = "reports"), (name = "keys"), (name = "journal"), (name = "cluster"), (name = "operations")
+        (name = "recognition"), (name = "foreign currency"), (name = "reports"), (name = "keys"), (name = "journal"),
+        (name = "cluster"), (name = "operations")
     )
 )]
 struct Document;
@@ -78,6 +79,13 @@ fn documented() -> OpenApiRouter<App> {
         .routes(routes!(periods::soft_close))
         .routes(routes!(periods::close))
         .routes(routes!(periods::reopen))
+        .routes(routes!(years::close))
+        .routes(routes!(recognitions::post))
+        .routes(routes!(recognitions::get))
+        .routes(routes!(fx::record, fx::rates))
+        .routes(routes!(fx::convert))
+        .routes(routes!(fx::position))
+        .routes(routes!(fx::revalue))
         .routes(routes!(reports::customer_statement::get))
         .routes(routes!(reports::deferred_revenue::get))
         .routes(routes!(reports::financial_statements::balance_sheet))

@@ -158,6 +158,26 @@ impl App {
         }
     }
 
+    /// One command of a request that may take several: its decision, and whether it had been decided before.
+    pub(crate) async fn decide(
+        &self,
+        names: &Arc<Names>,
+        key: Key,
+        operation: Operation,
+        deadline: Instant,
+    ) -> Result<(Arc<Decision>, bool), Problem> {
+        let command = stamp(Some(names), key, operation, now());
+        let answers = self.submit(vec![command], deadline).await?;
+        match answers.into_iter().next().expect("one answer a command") {
+            Answer::Decided(decision) => Ok((decision, false)),
+            Answer::Replayed { position } => {
+                let app = self.clone();
+                Ok((Arc::new(blocking(move || app.decision(position)).await), true))
+            }
+            Answer::KeyReused { position } => Err(key_reused(position)),
+        }
+    }
+
     /// Many writes in a book, each with its own key, or one of many entries.
     pub(crate) async fn write_batch(
         &self,
@@ -190,7 +210,7 @@ impl App {
     }
 
     /// Unknown here may still be known to the cluster: only after a barrier it is not found.
-    async fn find_book(&self, code: &BookCode) -> Result<Arc<Names>, Problem> {
+    pub(crate) async fn find_book(&self, code: &BookCode) -> Result<Arc<Names>, Problem> {
         if let Some(names) = self.directory().find(code) {
             return Ok(names);
         }
@@ -278,6 +298,16 @@ fn respond(app: &App, decision: &Decision, replayed: bool) -> Response {
     }
     if replayed {
         headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    with_position(response, reflects)
+}
+
+/// The answer to a request that took several commands; `decision` is the last one's.
+pub(crate) fn answered(app: &App, decision: &Decision, body: &impl serde::Serialize, replayed: bool) -> Response {
+    let reflects = if replayed { app.reader().position() } else { decision.position };
+    let mut response = json(axum::http::StatusCode::OK, body);
+    if replayed {
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
     with_position(response, reflects)
 }

@@ -6,6 +6,7 @@
 
 use partita_core::decision::Command;
 use partita_core::operation::{MAX_PARTS, Operation};
+use partita_core::recognition::MAX_RECOGNISED;
 use partita_storage::codec::level::follow;
 use partita_storage::codec::{self, Level, LevelError, Levels, encode_commands};
 
@@ -40,6 +41,10 @@ fn weight(command: &Command) -> usize {
         | Operation::SoftClosePeriod(_)
         | Operation::ClosePeriod(_)
         | Operation::ReopenPeriod(_)
+        | Operation::RecordRate(_)
+        | Operation::Convert(_)
+        | Operation::Revalue(_)
+        | Operation::CloseYear(_)
         | Operation::RegisterCurrency(_)
         | Operation::OpenAccount(_)
         | Operation::CloseAccount(_)
@@ -61,6 +66,7 @@ fn weight(command: &Command) -> usize {
         Operation::ApplyPayment(apply) | Operation::UnapplyPayment(apply) => apply.apply.len(),
         Operation::CreateRefund(refund) => refund.from.as_ref().map_or(MAX_PARTS / 10, Vec::len),
         Operation::FailRefund(_) => MAX_PARTS / 10,
+        Operation::Recognise(_) => MAX_RECOGNISED,
     };
     documents * DOCUMENT_WEIGHT
 }

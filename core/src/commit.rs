@@ -391,6 +391,17 @@ fn write_change(state: &mut impl Write, book: BookId, position: Position, change
             state.put_period(book, period.clone());
             Change::Period(period)
         }
+        Change::Rate(mut rate) => {
+            rate.decided = position;
+            state.put_rate(book, rate.clone());
+            Change::Rate(rate)
+        }
+        Change::Recognised(mut recognised) => {
+            recognised.decided = position;
+            state.put_recognised(book, recognised.clone());
+            Change::Recognised(recognised)
+        }
+        Change::RecognitionRun(_) | Change::Valuation(_) | Change::YearClose(_) => change,
         Change::Hold(mut hold) => {
             hold.decided = position;
             let expiring = || Expiring::Hold(hold.id.clone());
@@ -452,6 +463,11 @@ fn snapshot(state: &impl Read, book: BookId, change: Change) -> Snapshot {
         Change::Account(account) => Snapshot::Account(account),
         Change::Calendar(calendar) => Snapshot::Calendar(calendar),
         Change::Period(period) => Snapshot::Period(period),
+        Change::Rate(rate) => Snapshot::Rate(rate),
+        Change::Recognised(recognised) => Snapshot::Recognised(recognised),
+        Change::RecognitionRun(run) => Snapshot::RecognitionRun(run),
+        Change::Valuation(valuation) => Snapshot::Valuation(valuation),
+        Change::YearClose(closed) => Snapshot::YearClose(closed),
         Change::Hold(hold) => Snapshot::Hold(hold),
         Change::Charge(charge) => {
             let open = open_amount(state, book, &charge);

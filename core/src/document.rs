@@ -9,9 +9,11 @@ use rust_decimal::Decimal;
 use crate::account::{Account, Book};
 use crate::currency::Currency;
 use crate::entry::Metadata;
+use crate::fx::{Rate, Valuation};
 use crate::id::{AccountId, CurrencyId, DocumentId, EntryNumber, Item, Party, Position};
 use crate::money::Amount;
-use crate::period::{Calendar, Period};
+use crate::period::{Calendar, Period, YearClose};
+use crate::recognition::{Recognised, RecognitionRun};
 use crate::time::{Date, Timestamp};
 
 /// The most entries that one document may gather, and the most charges that a payment is ever applied to; each
@@ -273,4 +275,9 @@ pub enum Snapshot {
     Account(Account),
     Calendar(Calendar),
     Period(Period),
+    Rate(Rate),
+    Recognised(Recognised),
+    RecognitionRun(RecognitionRun),
+    Valuation(Valuation),
+    YearClose(YearClose),
 }

@@ -52,6 +52,10 @@ pub enum Rule {
     Refund,
     RefundSettle,
     RefundFail,
+    Recognition,
+    Conversion,
+    Revaluation,
+    Closing,
 }
 
 impl Rule {
@@ -60,7 +64,14 @@ impl Rule {
     #[must_use]
     pub fn reversible(self) -> bool {
         match self {
-            Self::Standard | Self::Opening | Self::Adjusting | Self::Transfer | Self::Reversal => true,
+            Self::Standard
+            | Self::Opening
+            | Self::Adjusting
+            | Self::Transfer
+            | Self::Reversal
+            | Self::Conversion
+            | Self::Revaluation
+            | Self::Closing => true,
             Self::HoldCapture
             | Self::Charge
             | Self::ChargeVoid
@@ -71,7 +82,8 @@ impl Rule {
             | Self::PaymentFeeReturn
             | Self::Refund
             | Self::RefundSettle
-            | Self::RefundFail => false,
+            | Self::RefundFail
+            | Self::Recognition => false,
         }
     }
 
@@ -80,7 +92,7 @@ impl Rule {
     #[must_use]
     pub fn adjusts(self) -> bool {
         match self {
-            Self::Adjusting | Self::Reversal => true,
+            Self::Adjusting | Self::Reversal | Self::Recognition | Self::Revaluation | Self::Closing => true,
             Self::Standard
             | Self::Opening
             | Self::Transfer
@@ -94,7 +106,8 @@ impl Rule {
             | Self::PaymentFeeReturn
             | Self::Refund
             | Self::RefundSettle
-            | Self::RefundFail => false,
+            | Self::RefundFail
+            | Self::Conversion => false,
         }
     }
 }

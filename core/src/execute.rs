@@ -163,5 +163,10 @@ fn plan_operation<S: Read>(context: &Context<'_, S>, operation: &Operation) -> R
         Operation::SoftClosePeriod(operation) => op::period_soft_close::plan(context, operation),
         Operation::ClosePeriod(operation) => op::period_close::plan(context, operation),
         Operation::ReopenPeriod(operation) => op::period_reopen::plan(context, operation),
+        Operation::Recognise(operation) => op::recognise::plan(context, operation),
+        Operation::RecordRate(operation) => op::rate_record::plan(context, operation),
+        Operation::Convert(operation) => op::convert::plan(context, operation),
+        Operation::Revalue(operation) => op::revalue::plan(context, operation),
+        Operation::CloseYear(operation) => op::year_close::plan(context, operation),
     }
 }

@@ -10,7 +10,8 @@ use crate::document::{CaptureMode, Deferral, SettleMode};
 use crate::entry::{Metadata, Side};
 use crate::id::{AccountCode, BookCode, CurrencyCode, DocumentId, EntryNumber, Item, Party, PartyKind, Role};
 use crate::money::WrittenAmount;
-use crate::period::{BlockerKind, Month, PeriodId};
+use crate::period::{BlockerKind, FiscalYear, Month, PeriodId};
+use crate::recognition::RecognisedUpTo;
 use crate::time::{Date, Timestamp};
 
 /// The most transfers or entries in one batch.
@@ -299,6 +300,54 @@ pub struct ClosePeriod {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recognise {
+    /// The entries' date too.
+    pub through: Date,
+    /// `None`: from the first deferred item.
+    pub after: Option<RecognisedUpTo>,
+    pub metadata: Metadata,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordRate {
+    pub base: CurrencyCode,
+    /// Another one than `base`.
+    pub quote: CurrencyCode,
+    pub date: Date,
+    /// Above zero, normalised.
+    pub rate: Decimal,
+    /// At most 64 characters.
+    pub source: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Convert {
+    pub from: AccountRef,
+    pub amount: WrittenAmount,
+    pub currency: CurrencyCode,
+    pub to: AccountRef,
+    /// Net of the fee.
+    pub received: WrittenAmount,
+    /// Another one than `currency`.
+    pub received_currency: CurrencyCode,
+    /// In the currency received.
+    pub fee: Option<WrittenAmount>,
+    pub details: Details,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revalue {
+    /// The date of the rates and of the entry.
+    pub date: Date,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CloseYear {
+    pub year: FiscalYear,
+    pub metadata: Metadata,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operation {
     OpenBook(OpenBook),
     RegisterCurrency(RegisterCurrency),
@@ -331,6 +380,11 @@ pub enum Operation {
     ClosePeriod(ClosePeriod),
     /// One step back: from closed to soft-closed, from soft-closed to open.
     ReopenPeriod(MovePeriod),
+    Recognise(Recognise),
+    RecordRate(RecordRate),
+    Convert(Convert),
+    Revalue(Revalue),
+    CloseYear(CloseYear),
 }
 
 /// An operation's name: what a decision remembers of the request beside its outcome.
@@ -366,6 +420,11 @@ pub enum OperationKind {
     SoftClosePeriod,
     ClosePeriod,
     ReopenPeriod,
+    Recognise,
+    RecordRate,
+    Convert,
+    Revalue,
+    CloseYear,
 }
 
 impl Operation {
@@ -398,6 +457,11 @@ impl Operation {
             Self::SoftClosePeriod(_) => OperationKind::SoftClosePeriod,
             Self::ClosePeriod(_) => OperationKind::ClosePeriod,
             Self::ReopenPeriod(_) => OperationKind::ReopenPeriod,
+            Self::Recognise(_) => OperationKind::Recognise,
+            Self::RecordRate(_) => OperationKind::RecordRate,
+            Self::Convert(_) => OperationKind::Convert,
+            Self::Revalue(_) => OperationKind::Revalue,
+            Self::CloseYear(_) => OperationKind::CloseYear,
         }
     }
 }

@@ -230,16 +230,18 @@ impl Calendar {
 pub enum BlockerKind {
     MustZero,
     UnappliedCash,
+    FxPosition,
 }
 
 impl BlockerKind {
-    pub const ALL: [Self; 2] = [Self::MustZero, Self::UnappliedCash];
+    pub const ALL: [Self; 3] = [Self::MustZero, Self::UnappliedCash, Self::FxPosition];
 
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::MustZero => "must_zero",
             Self::UnappliedCash => "unapplied_cash",
+            Self::FxPosition => "fx_position",
         }
     }
 }
@@ -251,6 +253,11 @@ pub enum Blocker {
     MustZero { account: AccountCode, currency: CurrencyCode, balance: i128, decimals: u8 },
     /// Money of customers that settles nothing.
     UnappliedCash { account: AccountCode, currency: CurrencyCode, balance: i128, decimals: u8 },
+    /// The FX position is not zero at the rates of the period's last day: it is to be revalued. `balance` is what is left
+    /// of it in the functional currency.
+    FxPosition { account: AccountCode, currency: CurrencyCode, balance: i128, decimals: u8 },
+    /// The FX position cannot be valued: there is no rate of this currency up to the period's last day.
+    RateMissing { account: AccountCode, currency: CurrencyCode },
 }
 
 impl Blocker {
@@ -259,6 +266,7 @@ impl Blocker {
         match self {
             Self::MustZero { .. } => BlockerKind::MustZero,
             Self::UnappliedCash { .. } => BlockerKind::UnappliedCash,
+            Self::FxPosition { .. } | Self::RateMissing { .. } => BlockerKind::FxPosition,
         }
     }
 }
@@ -309,6 +317,16 @@ pub struct Seal {
     pub balances: Vec<SealedBalance>,
     /// BLAKE3 of the trial balance as text ([`crate::seal`]).
     pub hash: Digest,
+}
+
+/// A fiscal year whose earnings were posted to retained earnings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct YearClose {
+    pub year: FiscalYear,
+    /// The year's last day.
+    pub as_of: Date,
+    /// Revenue less expenses that were closed, by currency; empty if there was nothing to close.
+    pub earnings: Vec<(CurrencyId, i128)>,
 }
 
 /// What was done to one period. One that nothing was done to has no record; its state follows from the calendar.

@@ -97,6 +97,11 @@ impl Lines {
     }
 
     #[must_use]
+    pub fn into_lines(self) -> Vec<PlannedLine> {
+        self.0
+    }
+
+    #[must_use]
     pub fn count(&self) -> usize {
         self.0.len()
     }

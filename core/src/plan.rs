@@ -10,9 +10,11 @@ use crate::account::{Account, Book};
 use crate::currency::Currency;
 use crate::document::{Charge, Hold, Payment, Refund};
 use crate::entry::{DocumentRef, DraftEntry, DraftLine, Metadata, Rule, Side, Unbalanced};
+use crate::fx::{Rate, Valuation};
 use crate::id::{AccountId, CurrencyId, EntryNumber, Item, Party, Position};
 use crate::operation::Details;
-use crate::period::{Calendar, Period};
+use crate::period::{Calendar, Period, YearClose};
+use crate::recognition::{Recognised, RecognitionRun};
 use crate::rejection::Field;
 use crate::state::Read;
 use crate::time::{Date, Timestamp};
@@ -117,6 +119,12 @@ pub enum Change {
     Account(Account),
     Calendar(Calendar),
     Period(Period),
+    Rate(Rate),
+    Recognised(Recognised),
+    /// What an operation found, kept in its decision and in no table.
+    RecognitionRun(RecognitionRun),
+    Valuation(Valuation),
+    YearClose(YearClose),
     Hold(Hold),
     Charge(Charge),
     Payment(Payment),

@@ -8,7 +8,8 @@
 //! 4. accounts and roles, line by line: `unknown_account` or `role_missing`, `account_closed`,
 //!    then `unknown_currency`, `currency_not_allowed`, `too_many_decimals`, then `party_required`,
 //!    `party_not_allowed`, `item_required`, `item_not_allowed`;
-//! 5. what it refers to besides: `unknown_document`, `customer_mismatch`, `currency_mismatch`, `rate_required`;
+//! 5. what it refers to besides: `unknown_document`, `customer_mismatch`, `currency_mismatch`, `rate_required`,
+//!    `rate_missing`;
 //! 6. the caps: `over_capture`, `over_application`, `over_refund`, `document_full`;
 //! 7. the periods of the entries' effective dates: `period_closed`, in posting order;
 //! 8. the balances, entry by entry: `balance_too_large` of a sum, then `overdraft`, each in posting order.
@@ -47,6 +48,12 @@ pub enum Field {
     Apply(u16),
     From(u16),
     EffectiveDate,
+    /// A rate's currencies.
+    Base,
+    Quote,
+    /// What a conversion receives.
+    Received,
+    ReceivedCurrency,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -122,6 +129,8 @@ pub enum Reason {
     /// The first [`MAX_BLOCKERS`] of them.
     #[error("the period is not ready to be closed; put it right, or name what is accepted in accept")]
     PeriodNotReady { blockers: Vec<Blocker> },
+    #[error("there is no rate of {base} in {quote} up to {date}")]
+    RateMissing { base: CurrencyCode, quote: CurrencyCode, date: Date },
 }
 
 /// The most blockers that a refused close lists.
@@ -192,6 +201,7 @@ impl Reason {
             Self::PeriodOutOfOrder { .. } => "period_out_of_order",
             Self::PeriodState { .. } => "period_state",
             Self::PeriodNotReady { .. } => "period_not_ready",
+            Self::RateMissing { .. } => "rate_missing",
         }
     }
 }

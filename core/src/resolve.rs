@@ -24,6 +24,8 @@ pub mod role {
     pub const PROCESSING_FEES: &str = "processing_fees";
     pub const CREDITS_AND_REFUNDS: &str = "credits_and_refunds";
     pub const FX_POSITION: &str = "fx_position";
+    pub const FX_UNREALISED: &str = "fx_unrealised";
+    pub const RETAINED_EARNINGS: &str = "retained_earnings";
     /// Wallets: money that customers paid in and have not used.
     pub const CUSTOMER_PREPAID: &str = "customer_prepaid";
     /// Credits that customers were given and have not used.

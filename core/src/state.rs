@@ -9,11 +9,13 @@ use crate::chain::Chain;
 use crate::currency::Currency;
 use crate::document::{Charge, Hold, Payment, Refund};
 use crate::entry::Entry;
+use crate::fx::Rate;
 use crate::id::{
     AccountCode, AccountId, BookCode, BookId, CurrencyCode, CurrencyId, DocumentId, EntryNumber, Fingerprint, Item,
     Key, Party, Position, Role,
 };
 use crate::period::{Calendar, JournalHead, Period, PeriodId};
+use crate::recognition::{Recognised, RecognisedUpTo};
 use crate::time::{Date, Timestamp};
 
 /// Cumulative debits and credits in minor units, posted and pending.
@@ -149,6 +151,17 @@ pub trait Read {
     /// The least effective date that anything was posted with.
     fn first_posted(&self, control: &ControlKey) -> Option<Date>;
     /// The book's fiscal calendar; the default one if nothing was ever said of it.
+    /// The last rate of a pair up to a date.
+    fn rate(&self, book: BookId, base: CurrencyId, quote: CurrencyId, until: Date) -> Option<Rate>;
+    fn recognised(&self, book: BookId, charge: &DocumentId) -> Option<Recognised>;
+    /// Items of an account in the order of their keys, behind all of one item (`None`: from the first), at most `limit`.
+    fn items_after(
+        &self,
+        book: BookId,
+        account: AccountId,
+        after: Option<&RecognisedUpTo>,
+        limit: usize,
+    ) -> Vec<(ItemKey, Sums)>;
     fn calendar(&self, book: BookId) -> Calendar;
     /// What was done to a period.
     fn period(&self, book: BookId, id: PeriodId) -> Option<Period>;
@@ -179,6 +192,8 @@ pub trait Write: Read {
     fn put_movement(&mut self, key: MovementKey, movement: Movement);
     fn put_calendar(&mut self, book: BookId, calendar: Calendar);
     fn put_period(&mut self, book: BookId, period: Period);
+    fn put_rate(&mut self, book: BookId, rate: Rate);
+    fn put_recognised(&mut self, book: BookId, recognised: Recognised);
     fn put_entry_record(&mut self, book: BookId, number: EntryNumber, record: EntryRecord);
     fn put_hold(&mut self, book: BookId, hold: Hold);
     fn put_charge(&mut self, book: BookId, charge: Charge);

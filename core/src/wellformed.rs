@@ -73,6 +73,18 @@ pub fn check(operation: &Operation) -> Result<(), Malformed> {
             require(!moved.reason.is_empty(), "a period is reopened for a reason")?;
             check_reason(&moved.reason)
         }
+        Operation::Recognise(recognise) => check_texts("", &recognise.metadata),
+        Operation::RecordRate(record) => {
+            require(record.rate.mantissa() > 0, "a rate is greater than zero")?;
+            require(record.base != record.quote, "a rate is between two currencies")?;
+            check_length(&record.source, MAX_WORD)
+        }
+        Operation::Convert(convert) => {
+            require(convert.currency != convert.received_currency, "a conversion is between two currencies")?;
+            check_details(&convert.details)
+        }
+        Operation::Revalue(_) => Ok(()),
+        Operation::CloseYear(close) => check_texts("", &close.metadata),
     }
 }
 

@@ -94,14 +94,18 @@ scenarios! {
     deferred
     foreign
     idempotency
+    fx
     manual
+    month_end
     payment
     payment_refused
     period
     period_refused
+    recognition
     refund
     refund_fail
     refund_refused
+    year_close
 }
 
 #[test]

@@ -7,10 +7,12 @@ pub mod client;
 pub mod cluster;
 pub mod explain;
 pub mod export;
+pub mod finance;
 pub mod import;
 pub mod import_chart;
 pub mod import_journal;
 pub mod output;
+pub mod period;
 pub mod post;
 pub mod report;
 pub mod trial_balance;
@@ -19,8 +21,11 @@ pub mod verify;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
+use bytes::Bytes;
 use clap::{Args, Subcommand};
+use serde_json::Value;
 
 use client::{Client, ClientError};
 
@@ -45,6 +50,16 @@ pub enum Command {
     Explain(explain::Explain),
     /// Post journal entries from a JSON file
     Post(post::Post),
+    /// List, soft-close, close and reopen fiscal periods
+    Period(period::Period),
+    /// Post what is due of deferred revenue by the end of a day
+    Recognise(finance::Recognise),
+    /// Record and list exchange rates
+    Rates(finance::Rates),
+    /// Bring the FX position to zero at the rates of a date
+    Revalue(finance::Revalue),
+    /// Post a fiscal year's earnings to retained earnings
+    CloseYear(finance::CloseYear),
     /// Write a book for hledger, ledger, beancount or a spreadsheet, with balances to check it by
     Export(export::Export),
     /// Recompute everything from the journal of a stopped node and compare
@@ -66,6 +81,27 @@ pub struct BookArgs {
     /// The book's id
     #[arg(long, env = "PARTITA_BOOK", value_name = "ID")]
     pub book: String,
+}
+
+/// How a single write is sent.
+#[derive(Clone, Debug, Args)]
+pub struct WriteArgs {
+    /// Idempotency key: the same command with the same key is done once. A new one if left out
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+    /// Send it again with the same key for this long while the server is away or overloaded
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    retry_for: u64,
+}
+
+impl WriteArgs {
+    async fn send(&self, book: &BookArgs, path: &str, body: &Value) -> Result<Value, ClientError> {
+        let key = self.key.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
+        let client = book.client()?;
+        let patience = Duration::from_secs(self.retry_for);
+        let answer = client.post_for(patience, path, &key, Bytes::from(body.to_string())).await?;
+        client.json(path, &answer)
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -142,6 +178,11 @@ impl Command {
             Self::Balance(command) => runtime.block_on(command.run()),
             Self::Explain(command) => runtime.block_on(command.run()),
             Self::Post(command) => runtime.block_on(command.run()),
+            Self::Period(command) => runtime.block_on(command.run()),
+            Self::Recognise(command) => runtime.block_on(command.run()),
+            Self::Rates(command) => runtime.block_on(command.run()),
+            Self::Revalue(command) => runtime.block_on(command.run()),
+            Self::CloseYear(command) => runtime.block_on(command.run()),
             Self::Export(command) => runtime.block_on(command.run()),
             Self::Verify(command) => command.run(),
             Self::Cluster(command) => runtime.block_on(command.run()),

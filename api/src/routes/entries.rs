@@ -255,6 +255,10 @@ pub(crate) fn kind(rule: Rule) -> &'static str {
         | Rule::PaymentFee
         | Rule::PaymentFeeReturn => "payment",
         Rule::Refund | Rule::RefundSettle | Rule::RefundFail => "refund",
+        Rule::Recognition => "recognition",
+        Rule::Conversion => "conversion",
+        Rule::Revaluation => "revaluation",
+        Rule::Closing => "closing",
     }
 }
 
@@ -277,6 +281,10 @@ pub(crate) fn rule(rule: Rule) -> &'static str {
         Rule::Refund => "refund",
         Rule::RefundSettle => "refund_settle",
         Rule::RefundFail => "refund_fail",
+        Rule::Recognition => "recognise",
+        Rule::Conversion => "convert",
+        Rule::Revaluation => "revalue",
+        Rule::Closing => "year_close",
     }
 }
 
@@ -370,8 +378,21 @@ pub struct EntryFilter {
     pub to: Option<Day>,
 }
 
-const KINDS: [&str; 9] =
-    ["standard", "transfer", "hold_capture", "charge", "payment", "refund", "reversal", "opening", "adjusting"];
+const KINDS: [&str; 13] = [
+    "standard",
+    "transfer",
+    "hold_capture",
+    "charge",
+    "payment",
+    "refund",
+    "reversal",
+    "opening",
+    "adjusting",
+    "recognition",
+    "conversion",
+    "revaluation",
+    "closing",
+];
 
 impl EntryFilter {
     fn check_kind(&self) -> Result<(), Problem> {

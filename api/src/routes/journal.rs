@@ -88,6 +88,11 @@ fn document_type(snapshot: &Snapshot) -> &'static str {
         Snapshot::Account(_) => "account",
         Snapshot::Calendar(_) => "calendar",
         Snapshot::Period(_) => "period",
+        Snapshot::Rate(_) => "rate",
+        Snapshot::Recognised(_) => "recognised",
+        Snapshot::RecognitionRun(_) => "recognition_run",
+        Snapshot::Valuation(_) => "fx_position",
+        Snapshot::YearClose(_) => "year_close",
     }
 }
 

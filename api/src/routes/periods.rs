@@ -52,6 +52,8 @@ impl PeriodStateJson {
 pub enum BlockerKindJson {
     MustZero,
     UnappliedCash,
+    /// The FX position is not zero at the rates of the last day, or cannot be valued.
+    FxPosition,
 }
 
 impl BlockerKindJson {
@@ -59,6 +61,7 @@ impl BlockerKindJson {
         match kind {
             BlockerKind::MustZero => Self::MustZero,
             BlockerKind::UnappliedCash => Self::UnappliedCash,
+            BlockerKind::FxPosition => Self::FxPosition,
         }
     }
 
@@ -66,6 +69,7 @@ impl BlockerKindJson {
         match self {
             Self::MustZero => BlockerKind::MustZero,
             Self::UnappliedCash => BlockerKind::UnappliedCash,
+            Self::FxPosition => BlockerKind::FxPosition,
         }
     }
 }
@@ -98,7 +102,7 @@ pub struct ReopenForm {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Blocker)]
 pub struct BlockerJson {
-    /// must_zero, unapplied_cash: can be accepted. earlier_period, period_state, control_differs: cannot.
+    /// must_zero, unapplied_cash, fx_position: can be accepted. earlier_period, period_state, control_differs: cannot.
     pub kind: &'static str,
     pub detail: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -119,19 +123,25 @@ impl BlockerJson {
     }
 
     pub(crate) fn of(blocker: &Blocker) -> Self {
-        let (what, account, currency, minor, decimals) = match blocker {
+        let (what, account, currency, balance) = match blocker {
             Blocker::MustZero { account, currency, balance, decimals } => {
-                ("an account that must come to zero has a balance", account, currency, *balance, *decimals)
+                ("an account that must come to zero has a balance", account, currency, Some((*balance, *decimals)))
             }
             Blocker::UnappliedCash { account, currency, balance, decimals } => {
-                ("money of customers is not applied to anything", account, currency, *balance, *decimals)
+                ("money of customers is not applied to anything", account, currency, Some((*balance, *decimals)))
+            }
+            Blocker::FxPosition { account, currency, balance, decimals } => {
+                ("the FX position is to be revalued at the rates", account, currency, Some((*balance, *decimals)))
+            }
+            Blocker::RateMissing { account, currency } => {
+                ("the FX position cannot be valued: a rate of the currency is missing", account, currency, None)
             }
         };
-        let balance = partita_core::money::Formatted { minor, decimals }.to_string();
+        let money = |(minor, decimals)| partita_core::money::Formatted { minor, decimals }.to_string();
         Self {
             account: Some(account.to_string()),
             currency: Some(currency.to_string()),
-            balance: Some(balance),
+            balance: balance.map(money),
             ..Self::new(blocker.kind().name(), what.to_owned())
         }
     }
@@ -333,7 +343,7 @@ fn dry_run(app: &App, names: &Names, period: PeriodId, accept: &[BlockerKind]) -
         let turn = check_turn(&calendar, period).err().map(|rejection| rejection.reason);
         let mut found: Vec<BlockerJson> = turn.iter().filter_map(turn_blocker).collect();
         let balances = seal::trial_balance(view, names.book.id, period.last_day());
-        let blockers = blockers(view, names.book.id, &balances);
+        let blockers = blockers(view, &names.book, period, &balances);
         let differing = differing_controls(view, names);
         let accepted = blockers.iter().all(|blocker| accept.contains(&blocker.kind()));
         let ready = turn.is_none() && differing.is_empty() && accepted;
@@ -350,17 +360,13 @@ fn dry_run(app: &App, names: &Names, period: PeriodId, accept: &[BlockerKind]) -
 }
 
 fn turn_blocker(reason: &Reason) -> Option<BlockerJson> {
-    match reason {
-        Reason::PeriodState { state } => Some(BlockerJson::new(
-            "period_state",
-            format!("the period is {state}; it is soft-closed before it is closed"),
-        )),
-        Reason::PeriodOutOfOrder { first } => Some(BlockerJson {
-            period: Some(first.to_string()),
-            ..BlockerJson::new("earlier_period", format!("period {first} is to be closed first"))
-        }),
-        _other => None,
+    if let Reason::PeriodState { state } = reason {
+        let detail = format!("the period is {state}; it is soft-closed before it is closed");
+        return Some(BlockerJson::new("period_state", detail));
     }
+    let Reason::PeriodOutOfOrder { first } = reason else { return None };
+    let detail = format!("period {first} is to be closed first");
+    Some(BlockerJson { period: Some(first.to_string()), ..BlockerJson::new("earlier_period", detail) })
 }
 
 /// Control accounts that are not the sum of their subaccounts, which no posting can bring about.

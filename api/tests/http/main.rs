@@ -7,6 +7,7 @@
 mod cluster;
 mod connections;
 mod export;
+mod finance;
 mod flows;
 mod periods;
 mod refusals;

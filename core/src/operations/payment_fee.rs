@@ -59,6 +59,10 @@ pub(super) fn fee<S: Read>(
 }
 
 impl Fee {
+    pub(super) fn place(&self) -> &Place {
+        &self.expense
+    }
+
     pub(super) fn minor(&self) -> i128 {
         self.minor
     }

@@ -6,7 +6,8 @@
 //! That a control account equals its subaccounts is not asked here: every posting adds to both, `verify` recounts it,
 //! and so does a dry run.
 
-use crate::account::Account;
+use crate::account::{Account, Book};
+use crate::fx::{self, CannotValue};
 use crate::id::{BookId, Role};
 use crate::operation::ClosePeriod;
 use crate::period::{Blocker, Calendar, Period, PeriodId, PeriodState, Seal, SealedBalance};
@@ -23,7 +24,7 @@ pub fn plan<S: Read>(context: &Context<'_, S>, close: &ClosePeriod) -> Result<Pl
     let calendar = state.calendar(book.id);
     check_turn(&calendar, close.period)?;
     let balances = seal::trial_balance(state, book.id, close.period.last_day());
-    let mut blockers = blockers(state, book.id, &balances);
+    let mut blockers = blockers(state, book, close.period, &balances);
     blockers.retain(|blocker| !close.accept.contains(&blocker.kind()));
     if !blockers.is_empty() {
         blockers.truncate(MAX_BLOCKERS);
@@ -68,8 +69,36 @@ fn sealed<S: Read>(context: &Context<'_, S>, period: PeriodId, balances: Vec<Sea
     }
 }
 
-/// What stands in the way of closing over these balances, account by account.
-pub fn blockers(state: &impl Read, book: BookId, balances: &[SealedBalance]) -> Vec<Blocker> {
+/// What stands in the way of closing a period over these balances, account by account, then the FX position.
+pub fn blockers(state: &impl Read, book: &Book, period: PeriodId, balances: &[SealedBalance]) -> Vec<Blocker> {
+    let mut found = balance_blockers(state, book.id, balances);
+    found.extend(fx_blocker(state, book, period));
+    found
+}
+
+/// The position must be zero at the rates of the period's last day.
+fn fx_blocker(state: &impl Read, book: &Book, period: PeriodId) -> Option<Blocker> {
+    let role = Role::new(role::FX_POSITION).expect("the rules' roles are roles");
+    let position = state.account_by_role(book.id, &role)?;
+    let account = position.code.clone();
+    match fx::value(state, book.id, book.functional_currency, &position, period.last_day()) {
+        Ok(valuation) if valuation.difference == 0 => None,
+        Ok(valuation) => {
+            let functional = known_currency(state, book.id, book.functional_currency);
+            let (balance, decimals) = (valuation.difference, functional.decimals);
+            Some(Blocker::FxPosition { account, currency: functional.code, balance, decimals })
+        }
+        Err(CannotValue::RateMissing(currency)) => {
+            Some(Blocker::RateMissing { account, currency: known_currency(state, book.id, currency).code })
+        }
+        Err(CannotValue::TooLarge) => {
+            let functional = known_currency(state, book.id, book.functional_currency);
+            Some(Blocker::FxPosition { account, currency: functional.code, balance: i128::MAX, decimals: 0 })
+        }
+    }
+}
+
+fn balance_blockers(state: &impl Read, book: BookId, balances: &[SealedBalance]) -> Vec<Blocker> {
     let mut found = vec![];
     for row in balances.iter().filter(|row| row.debits != row.credits) {
         let account = state.account(book, row.account).expect("a balance is of an account of the chart");

@@ -93,6 +93,14 @@ pub(crate) fn rounded(numerator: &[i128], denominator: &[i128]) -> Option<i128> 
     top.times(&two).plus(&bottom).divided_by(&bottom.times(&two))
 }
 
+/// `a × b / c` rounded down, with its remainder.
+pub(crate) fn floored(a: i128, b: i128, c: i128) -> (i128, i128) {
+    let natural = |value: i128| Natural::of(u128::try_from(value).unwrap());
+    let quotient = natural(a).times(&natural(b)).divided_by(&natural(c)).expect("a share is at most the whole");
+    // The true remainder is below c, so that what wraps around does not show.
+    (quotient, a.wrapping_mul(b).wrapping_sub(quotient.wrapping_mul(c)))
+}
+
 /// Minor units of one currency at `rate`, in another's minor units.
 pub(crate) fn converted(minor: i128, rate: Decimal, from_decimals: u8, to_decimals: u8) -> Option<i128> {
     let ten = |exponent: u32| std::iter::repeat_n(10i128, usize::try_from(exponent).unwrap());

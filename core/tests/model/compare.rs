@@ -111,6 +111,13 @@ impl Comparison<'_> {
             Snapshot::Period(period) => {
                 same(what, &state.period(self.book, period.id).map(known), &Some(period.clone()))
             }
+            Snapshot::Rate(rate) => {
+                same(what, &state.rate(self.book, rate.base, rate.quote, rate.date).as_ref(), &Some(rate))
+            }
+            Snapshot::Recognised(recognised) => {
+                same(what, &state.recognised(self.book, &recognised.charge).as_ref(), &Some(recognised))
+            }
+            Snapshot::RecognitionRun(_) | Snapshot::Valuation(_) | Snapshot::YearClose(_) => Ok(0),
             Snapshot::Account(account) => {
                 let by_code = state.account_by_code(self.book, &account.code);
                 let found = (state.account(self.book, account.id), by_code);
@@ -134,7 +141,13 @@ impl Comparison<'_> {
             Snapshot::Account(account) => Snapshot::Account(shelf.account(account.id).clone()),
             Snapshot::Calendar(_) => Snapshot::Calendar(shelf.calendar),
             Snapshot::Period(period) => Snapshot::Period(shelf.periods[&period.id].clone()),
-            Snapshot::Book(_) | Snapshot::Currency(_) => snapshot.clone(),
+            Snapshot::Rate(rate) => Snapshot::Rate(shelf.rates[&(rate.base, rate.quote, rate.date)].clone()),
+            Snapshot::Recognised(recognised) => Snapshot::Recognised(shelf.recognised[&recognised.charge].clone()),
+            Snapshot::Book(_)
+            | Snapshot::Currency(_)
+            | Snapshot::RecognitionRun(_)
+            | Snapshot::Valuation(_)
+            | Snapshot::YearClose(_) => snapshot.clone(),
         }
     }
 
@@ -155,7 +168,12 @@ impl Comparison<'_> {
                 | Snapshot::Currency(_)
                 | Snapshot::Account(_)
                 | Snapshot::Calendar(_)
-                | Snapshot::Period(_) => continue,
+                | Snapshot::Period(_)
+                | Snapshot::Rate(_)
+                | Snapshot::Recognised(_)
+                | Snapshot::RecognitionRun(_)
+                | Snapshot::Valuation(_)
+                | Snapshot::YearClose(_) => continue,
             };
             if let Some(reserved) = self.shelf.reserved.get(&reserver) {
                 ends.extend([(reserved.debit.clone(), currency), (reserved.credit.clone(), currency)]);
@@ -224,9 +242,13 @@ impl Comparison<'_> {
         let accounts = shelf.accounts.iter().cloned().map(Snapshot::Account);
         let currencies = shelf.currencies.iter().cloned().map(Snapshot::Currency);
         let periods = shelf.periods.values().cloned().map(Snapshot::Period);
+        let rates = shelf.rates.values().cloned().map(Snapshot::Rate);
+        let recognised = shelf.recognised.values().cloned().map(Snapshot::Recognised);
         let book = [Snapshot::Book(shelf.book.clone()), Snapshot::Calendar(shelf.calendar)];
         let documents = holds.chain(charges).chain(payments).chain(refunds);
-        for snapshot in documents.chain(accounts).chain(currencies).chain(periods).chain(book) {
+        for snapshot in
+            documents.chain(accounts).chain(currencies).chain(periods).chain(rates).chain(recognised).chain(book)
+        {
             count += self.document(&snapshot)?;
         }
         Ok(count)
@@ -247,7 +269,12 @@ pub(crate) fn touched(model: &Model, state: &dyn Read, decision: &Decision) -> C
             | Snapshot::Currency(_)
             | Snapshot::Account(_)
             | Snapshot::Calendar(_)
-            | Snapshot::Period(_) => None,
+            | Snapshot::Period(_)
+            | Snapshot::Rate(_)
+            | Snapshot::Recognised(_)
+            | Snapshot::RecognitionRun(_)
+            | Snapshot::Valuation(_)
+            | Snapshot::YearClose(_) => None,
         }),
         Outcome::Refused(_) => None,
     };

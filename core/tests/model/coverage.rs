@@ -109,7 +109,17 @@ fn assert_guards(snapshot: &Snapshot) {
         Snapshot::Period(period) => {
             assert_eq!(period.seal.is_some(), period.state == PeriodState::Closed, "{period:?}");
         }
-        Snapshot::Book(_) | Snapshot::Currency(_) | Snapshot::Account(_) | Snapshot::Calendar(_) => {}
+        Snapshot::Recognised(recognised) => {
+            assert!(recognised.lines.iter().all(|line| *line >= 0), "{recognised:?}");
+        }
+        Snapshot::Book(_)
+        | Snapshot::Currency(_)
+        | Snapshot::Account(_)
+        | Snapshot::Calendar(_)
+        | Snapshot::Rate(_)
+        | Snapshot::RecognitionRun(_)
+        | Snapshot::Valuation(_)
+        | Snapshot::YearClose(_) => {}
     }
 }
 
@@ -161,7 +171,28 @@ fn special(effects: &Effects) -> Vec<&'static str> {
             | Snapshot::Book(_)
             | Snapshot::Currency(_)
             | Snapshot::Account(_)
-            | Snapshot::Calendar(_) => {}
+            | Snapshot::Calendar(_)
+            | Snapshot::Rate(_) => {}
+            Snapshot::Recognised(recognised) => {
+                found.push("recognised");
+                if recognised.lines.iter().filter(|line| **line > 0).count() > 1 {
+                    found.push("several_lines");
+                }
+            }
+            Snapshot::RecognitionRun(run) => {
+                if run.charges == 0 {
+                    found.push("nothing_due");
+                }
+            }
+            Snapshot::Valuation(valuation) => {
+                if valuation.currencies.len() > 1 {
+                    found.push("several_currencies");
+                }
+                found.push(if valuation.difference == 0 { "nothing_left" } else { "revalued" });
+            }
+            Snapshot::YearClose(closed) => {
+                found.push(if closed.earnings.is_empty() { "nothing_to_close" } else { "closed" });
+            }
         }
     }
     if effects.entries.len() > 1 {
@@ -212,6 +243,13 @@ const EXPECTED: &[(&str, &str)] = &[
     ("SoftClosePeriod", "accepted replayed key_reused period_out_of_order period_state"),
     ("ClosePeriod", "accepted replayed key_reused period_out_of_order period_state period_not_ready accepts_blockers again"),
     ("ReopenPeriod", "accepted replayed key_reused period_out_of_order period_state"),
+    ("Recognise", "accepted replayed key_reused role_missing period_closed recognised several_lines nothing_due \
+        several_entries"),
+    ("RecordRate", "accepted replayed key_reused unknown_currency"),
+    ("Convert", "accepted replayed key_reused unknown_account unknown_currency currency_not_allowed too_many_decimals \
+        party_required period_closed"),
+    ("Revalue", "accepted replayed role_missing rate_missing period_closed revalued nothing_left"),
+    ("CloseYear", "accepted replayed period_out_of_order closed"),
     ("PostEntry", "period_closed"),
     ("PostEntries", "period_closed"),
     ("Transfer", "period_closed"),

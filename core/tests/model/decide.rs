@@ -8,14 +8,16 @@ use partita_core::currency::Currency;
 use partita_core::decision::{Command, Decision, Effects, Origin, Outcome};
 use partita_core::document::{Charge, Hold, HoldState, MAX_DOCUMENT_ENTRIES, Payment, PaymentState, Refund, Snapshot};
 use partita_core::entry::{DocumentRef, Entry, Metadata, Rule, Side};
+use partita_core::fx::{Rate, Valuation};
 use partita_core::id::{BookId, CurrencyId, EntryNumber, Key, Position};
 use partita_core::operation::{Details, Operation, OperationKind};
-use partita_core::period::{Calendar, Period};
+use partita_core::period::{Calendar, Period, YearClose};
+use partita_core::recognition::{Recognised, RecognitionRun};
 use partita_core::rejection::{Field, Reason, Rejection};
 use partita_core::time::{Date, Timestamp};
 
 use super::ledger::{Posted, Reserved, Reserver, Row, Shelf, on};
-use super::{charges, holds, manual, payments, periods, refunds};
+use super::{charges, finance, holds, manual, payments, periods, refunds};
 
 /// The greatest sum of debits, or of credits, that the ledger can hold.
 const GREATEST_SUM: i128 = i128::MAX / 4;
@@ -53,6 +55,11 @@ pub(crate) enum Thing {
     Account(Account),
     Calendar(Calendar),
     Period(Period),
+    Rate(Rate),
+    Recognised(Recognised),
+    RecognitionRun(RecognitionRun),
+    Valuation(Valuation),
+    YearClose(YearClose),
     Hold(Hold),
     Charge(Charge),
     Payment(Payment),
@@ -235,6 +242,11 @@ fn wish(shelf: &Shelf, moment: &Moment, operation: &Operation) -> Result<Wish, R
         Operation::SoftClosePeriod(operation) => periods::soft_close(shelf, moment, operation),
         Operation::ClosePeriod(operation) => periods::close(shelf, moment, operation),
         Operation::ReopenPeriod(operation) => periods::reopen(shelf, moment, operation),
+        Operation::Recognise(operation) => finance::recognise(shelf, moment, operation),
+        Operation::RecordRate(operation) => finance::record_rate(shelf, moment, operation),
+        Operation::Convert(operation) => finance::convert(shelf, moment, operation),
+        Operation::Revalue(operation) => finance::revalue(shelf, moment, operation),
+        Operation::CloseYear(operation) => finance::close_year(shelf, moment, operation),
     }
 }
 
@@ -324,6 +336,9 @@ impl Shelf {
             }
             Thing::Calendar(calendar) => self.calendar = calendar,
             Thing::Period(period) => drop(self.periods.insert(period.id, period)),
+            Thing::Rate(rate) => drop(self.rates.insert((rate.base, rate.quote, rate.date), rate)),
+            Thing::Recognised(recognised) => drop(self.recognised.insert(recognised.charge.clone(), recognised)),
+            Thing::RecognitionRun(_) | Thing::Valuation(_) | Thing::YearClose(_) => {}
             Thing::Hold(hold) => drop(self.holds.insert(hold.id.clone(), hold)),
             Thing::Charge(charge) => drop(self.charges.insert(charge.id.clone(), charge)),
             Thing::Payment(payment) => drop(self.payments.insert(payment.id.clone(), payment)),
@@ -337,6 +352,11 @@ impl Shelf {
             Thing::Account(account) => Snapshot::Account(account),
             Thing::Calendar(calendar) => Snapshot::Calendar(calendar),
             Thing::Period(period) => Snapshot::Period(period),
+            Thing::Rate(rate) => Snapshot::Rate(rate),
+            Thing::Recognised(recognised) => Snapshot::Recognised(recognised),
+            Thing::RecognitionRun(run) => Snapshot::RecognitionRun(run),
+            Thing::Valuation(valuation) => Snapshot::Valuation(valuation),
+            Thing::YearClose(closed) => Snapshot::YearClose(closed),
             Thing::Hold(hold) => Snapshot::Hold(hold),
             Thing::Charge(charge) => {
                 let open = self.item_balance(charge.receivable, &charge.customer, &charge.id, charge.currency);

@@ -30,7 +30,7 @@ const PROCESSORS: [&str; 2] = ["stripe", "adyen"];
 /// Known everywhere, registered in some books, unknown.
 const CURRENCIES: [&str; 8] = ["USD", "EUR", "JPY", "KWD", "CLF", "USDC", "ETH", "XXQ"];
 /// Roles that the posting rules look up, with the class and shape that suits them.
-const ROLES: [(&str, Class, &str, ItemRule); 9] = [
+const ROLES: [(&str, Class, &str, ItemRule); 11] = [
     ("receivable", Class::Asset, "customer", ItemRule::Required),
     ("unapplied_cash", Class::Liability, "customer", ItemRule::Required),
     ("refunds_payable", Class::Liability, "customer", ItemRule::Required),
@@ -40,6 +40,8 @@ const ROLES: [(&str, Class, &str, ItemRule); 9] = [
     ("processing_fees", Class::Expense, "", ItemRule::None),
     ("credits_and_refunds", Class::Revenue, "", ItemRule::None),
     ("fx_position", Class::Asset, "", ItemRule::None),
+    ("fx_unrealised", Class::Revenue, "", ItemRule::None),
+    ("retained_earnings", Class::Equity, "", ItemRule::None),
 ];
 
 #[derive(Debug)]

@@ -6,15 +6,16 @@ use partita_core::document::{
     CaptureMode, Charge, Deferral, HoldState, Payment, PaymentState, RefundState, SettleMode,
 };
 use partita_core::entry::Side;
-use partita_core::id::{CurrencyCode, DocumentId, EntryNumber};
+use partita_core::id::{CurrencyCode, DocumentId, EntryNumber, Item};
 use partita_core::money::WrittenAmount;
 use partita_core::operation::{
-    AccountRef, ApplyPayment, CaptureHold, CapturePayment, ClosePeriod, CreateCharge, CreatePayment, CreateRefund,
-    ManualKind, MovePeriod, MoveRefund, Operation, PlaceHold, PostEntry, PostPaymentFee, ReverseEntry, Transfer,
-    VoidCharge, VoidHold, VoidPayment, WrittenApplication, WrittenChargeLine, WrittenLine, WrittenRefundPart,
-    WrittenSource, WrittenTax,
+    AccountRef, ApplyPayment, CaptureHold, CapturePayment, ClosePeriod, CloseYear, Convert, CreateCharge,
+    CreatePayment, CreateRefund, ManualKind, MovePeriod, MoveRefund, Operation, PlaceHold, PostEntry, PostPaymentFee,
+    Recognise, RecordRate, Revalue, ReverseEntry, Transfer, VoidCharge, VoidHold, VoidPayment, WrittenApplication,
+    WrittenChargeLine, WrittenLine, WrittenRefundPart, WrittenSource, WrittenTax,
 };
-use partita_core::period::PeriodId;
+use partita_core::period::{FiscalYear, PeriodId};
+use partita_core::recognition::RecognisedUpTo;
 use partita_core::time::Date;
 use rust_decimal::Decimal;
 
@@ -32,6 +33,9 @@ impl Generator {
         }
         if self.random.chance(2) {
             return self.period_operation(shelf);
+        }
+        if self.random.chance(4) {
+            return self.finance_operation(shelf);
         }
         match self.random.below(1_000) {
             0..6 => self.register_currency(),
@@ -65,6 +69,58 @@ impl Generator {
         }
     }
 
+    /// A day around today or the end of the month before.
+    fn near(&mut self) -> Date {
+        let today = self.today();
+        match self.random.below(3) {
+            0 => PeriodId::of(today).previous().unwrap().last_day(),
+            1 => today,
+            _ => Date::from_days(today.days() + i32::try_from(self.random.below(60)).unwrap() - 30).unwrap(),
+        }
+    }
+
+    fn finance_operation(&mut self, shelf: &Shelf) -> Operation {
+        let metadata = self.details().metadata;
+        match self.random.below(10) {
+            0..4 => {
+                let after = self.random.chance(15).then(|| RecognisedUpTo {
+                    customer: Some(self.customer()),
+                    item: Item::from(&self.known_id(&shelf.charges)),
+                });
+                Operation::Recognise(Recognise { through: self.near(), after, metadata })
+            }
+            4..6 => {
+                let quote = shelf.currency_code(shelf.book.functional_currency);
+                let base =
+                    CurrencyCode::new(self.random.word(&["USD", "EUR", "JPY", "KWD", "CLF", "ETH", "XXQ"])).unwrap();
+                let quote = if base == quote { CurrencyCode::new("GBP").unwrap() } else { quote };
+                let mantissa = i64::try_from(1 + self.random.below(3_000_000)).unwrap();
+                let rate = Decimal::new(mantissa, 1 + u32::try_from(self.random.below(6)).unwrap()).normalize();
+                Operation::RecordRate(RecordRate { base, quote, date: self.near(), rate, source: "ECB".to_owned() })
+            }
+            6..8 => self.convert(shelf),
+            8 => Operation::Revalue(Revalue { date: self.near() }),
+            _ => {
+                let year = FiscalYear::new(*self.random.pick(&[2025, 2025, 2026])).unwrap();
+                Operation::CloseYear(CloseYear { year, metadata })
+            }
+        }
+    }
+
+    fn convert(&mut self, shelf: &Shelf) -> Operation {
+        let (from, to) = (self.place(shelf), self.place(shelf));
+        let functional = shelf.currency_code(shelf.book.functional_currency);
+        let foreign = CurrencyCode::new(self.random.word(&["USD", "EUR", "JPY", "USDC", "XXQ"])).unwrap();
+        let foreign = if foreign == functional { CurrencyCode::new("GBP").unwrap() } else { foreign };
+        let (currency, received_currency) =
+            if self.random.chance(70) { (foreign, functional) } else { (functional, foreign) };
+        let amount = self.amount(Self::stands(shelf, &from, &currency), Self::decimals(shelf, &currency));
+        let received = self.amount(None, Self::decimals(shelf, &received_currency));
+        let fee = self.random.chance(30).then(|| self.amount(Some(100), Self::decimals(shelf, &received_currency)));
+        let details = self.details();
+        Operation::Convert(Convert { from, amount, currency, to, received, received_currency, fee, details })
+    }
+
     /// Months before the current one are closed in turn, and reopened once all of them are.
     fn period_operation(&mut self, shelf: &Shelf) -> Operation {
         let current = PeriodId::of(self.today());
@@ -83,7 +139,7 @@ impl Generator {
             }
             4..8 => {
                 let period = odd.or(to_close).unwrap_or(current.previous().unwrap());
-                let bits = if self.random.chance(70) { 3 } else { self.random.below(4) };
+                let bits = if self.random.chance(70) { 7 } else { self.random.below(8) };
                 Operation::ClosePeriod(ClosePeriod { period, accept: accepted(bits), reason })
             }
             _ => {

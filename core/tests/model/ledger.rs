@@ -9,10 +9,12 @@ use partita_core::chain::PostingRef;
 use partita_core::currency::{Currency, ISO_4217};
 use partita_core::document::{Charge, Endpoint, Hold, Payment, Refund};
 use partita_core::entry::{After, Entry, Line, Side};
+use partita_core::fx::Rate;
 use partita_core::id::{
     AccountCode, AccountId, CurrencyCode, CurrencyId, DocumentId, EntryNumber, Item, Party, Position,
 };
 use partita_core::period::{Calendar, Period, PeriodId};
+use partita_core::recognition::Recognised;
 use partita_core::time::Date;
 
 /// All debits and all credits.
@@ -80,6 +82,9 @@ pub(crate) struct Shelf {
     pub(crate) reserved: BTreeMap<Reserver, Reserved>,
     pub(crate) calendar: Calendar,
     pub(crate) periods: BTreeMap<PeriodId, Period>,
+    /// By base, quote and date.
+    pub(crate) rates: BTreeMap<(CurrencyId, CurrencyId, Date), Rate>,
+    pub(crate) recognised: BTreeMap<DocumentId, Recognised>,
     pub(crate) holds: BTreeMap<DocumentId, Hold>,
     pub(crate) charges: BTreeMap<DocumentId, Charge>,
     pub(crate) payments: BTreeMap<DocumentId, Payment>,
@@ -109,6 +114,8 @@ impl Shelf {
             reserved: BTreeMap::new(),
             calendar: Calendar::default(),
             periods: BTreeMap::new(),
+            rates: BTreeMap::new(),
+            recognised: BTreeMap::new(),
             holds: BTreeMap::new(),
             charges: BTreeMap::new(),
             payments: BTreeMap::new(),

@@ -294,7 +294,14 @@ pub(crate) fn reverse(shelf: &Shelf, moment: &Moment, operation: &ReverseEntry) 
         return refuse(Reason::AlreadyReversed { by }, Field::Whole);
     }
     match posted.entry.rule {
-        Rule::Standard | Rule::Opening | Rule::Adjusting | Rule::Transfer | Rule::Reversal => {}
+        Rule::Standard
+        | Rule::Opening
+        | Rule::Adjusting
+        | Rule::Transfer
+        | Rule::Reversal
+        | Rule::Conversion
+        | Rule::Revaluation
+        | Rule::Closing => {}
         Rule::HoldCapture
         | Rule::Charge
         | Rule::ChargeVoid
@@ -305,7 +312,8 @@ pub(crate) fn reverse(shelf: &Shelf, moment: &Moment, operation: &ReverseEntry) 
         | Rule::PaymentFeeReturn
         | Rule::Refund
         | Rule::RefundSettle
-        | Rule::RefundFail => return refuse(Reason::NotReversible, Field::Whole),
+        | Rule::RefundFail
+        | Rule::Recognition => return refuse(Reason::NotReversible, Field::Whole),
     }
     let rows = mirrored(shelf, &posted.entry.lines)?;
     let given = operation.details.description.clone();

@@ -10,6 +10,7 @@ pub(crate) mod compare;
 pub(crate) mod coverage;
 pub(crate) mod decide;
 pub(crate) mod edges;
+mod finance;
 pub(crate) mod generate;
 mod generate_operations;
 mod holds;

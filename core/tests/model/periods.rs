@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use partita_core::decision::Decision;
 use partita_core::document::Snapshot;
-use partita_core::entry::{Rule, Side};
-use partita_core::id::CurrencyCode;
+use partita_core::entry::Side;
+use partita_core::id::{CurrencyCode, CurrencyId};
 use partita_core::operation::{ClosePeriod, MovePeriod};
 use partita_core::period::{
     Blocker, BlockerKind, Calendar, Digest, JournalHead, Period, PeriodId, PeriodState, Seal, SealedBalance,
@@ -16,6 +16,7 @@ use partita_core::rejection::{Reason, Rejection};
 use partita_core::time::Date;
 
 use super::decide::{Draft, Moment, Thing, Wish, refuse};
+use super::finance::{fx_blocker, is_finance};
 use super::ledger::{Shelf, on};
 
 fn month_of(date: Date) -> String {
@@ -46,7 +47,7 @@ pub(crate) fn known_decision(decision: &Decision) -> Decision {
     decision
 }
 
-fn state(calendar: &Calendar, month: &str) -> PeriodState {
+pub(crate) fn state(calendar: &Calendar, month: &str) -> PeriodState {
     let reached = |last: Option<PeriodId>| last.is_some_and(|last| month <= last.to_string().as_str());
     match (reached(calendar.closed_through), reached(calendar.soft_closed_through)) {
         (true, _) => PeriodState::Closed,
@@ -59,23 +60,7 @@ impl Shelf {
     pub(crate) fn check_date(&self, draft: &Draft) -> Result<(), Rejection> {
         let month = month_of(draft.date);
         let state = state(&self.calendar, &month);
-        let finance = match draft.rule {
-            Rule::Adjusting | Rule::Reversal => true,
-            Rule::Standard
-            | Rule::Opening
-            | Rule::Transfer
-            | Rule::HoldCapture
-            | Rule::Charge
-            | Rule::ChargeVoid
-            | Rule::PaymentCapture
-            | Rule::PaymentApply
-            | Rule::PaymentUnapply
-            | Rule::PaymentFee
-            | Rule::PaymentFeeReturn
-            | Rule::Refund
-            | Rule::RefundSettle
-            | Rule::RefundFail => false,
-        };
+        let finance = is_finance(draft.rule);
         if state == PeriodState::Open || (state == PeriodState::SoftClosed && finance) {
             return Ok(());
         }
@@ -143,11 +128,8 @@ pub(crate) fn close(shelf: &Shelf, moment: &Moment, operation: &ClosePeriod) -> 
         return whole(Reason::PeriodOutOfOrder { first });
     }
     let rows = balances(shelf, operation.period);
-    let blockers: Vec<Blocker> = rows
-        .iter()
-        .filter_map(|row| blocker(shelf, row))
-        .filter(|found| !operation.accept.contains(&found.kind()))
-        .collect();
+    let found = rows.iter().filter_map(|row| blocker(shelf, row)).chain(fx_blocker(shelf, operation.period));
+    let blockers: Vec<Blocker> = found.filter(|found| !operation.accept.contains(&found.kind())).collect();
     if !blockers.is_empty() {
         return whole(Reason::PeriodNotReady { blockers });
     }
@@ -197,7 +179,7 @@ pub(crate) fn reopen(shelf: &Shelf, moment: &Moment, operation: &MovePeriod) -> 
     Ok(moved(period, calendar))
 }
 
-fn last_day(period: PeriodId) -> Date {
+pub(crate) fn last_day(period: PeriodId) -> Date {
     (28..=31).rev().find_map(|day| Date::parse(&format!("{period}-{day}"))).expect("a month has 28 days or more")
 }
 
@@ -237,18 +219,21 @@ fn text(shelf: &Shelf, as_of: Date, rows: &[SealedBalance]) -> String {
     let mut lines =
         vec!["partita trial balance 1".to_owned(), format!("book {}", shelf.book.code), format!("as of {as_of}")];
     for row in rows {
-        let decimal = |minor: i128| {
-            let decimals = usize::from(shelf.decimals(row.currency));
-            let mut digits = format!("{minor:0width$}", width = decimals + 1);
-            if decimals > 0 {
-                digits.insert(digits.len() - decimals, '.');
-            }
-            digits
-        };
+        let decimal = |minor| decimal(shelf, minor, row.currency);
         let (account, currency) = (&shelf.account(row.account).code, shelf.currency_code(row.currency));
         lines.push(format!("{account} {currency} {} {}", decimal(row.debits), decimal(row.credits)));
     }
     lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+/// Minor units with the currency's digits.
+pub(crate) fn decimal(shelf: &Shelf, minor: i128, currency: CurrencyId) -> String {
+    let decimals = usize::from(shelf.decimals(currency));
+    let mut digits = format!("{:0width$}", minor.abs(), width = decimals + 1);
+    if decimals > 0 {
+        digits.insert(digits.len() - decimals, '.');
+    }
+    format!("{}{digits}", if minor < 0 { "-" } else { "" })
 }
 
 /// What a generator may accept.

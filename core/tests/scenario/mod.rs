@@ -46,6 +46,7 @@ impl Ledger {
             Line::Balance(place) => print::balance(self, &place),
             Line::Blockers(period) => print::blockers(self, period),
             Line::Seal(period) => print::seal(self, period),
+            Line::Value(date) => print::valuation(self, date),
             Line::Show(document) => print::document(self, &document),
             Line::Operation { key, operation } => self.execute(key, *operation),
         }

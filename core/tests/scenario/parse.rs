@@ -19,6 +19,9 @@
 //! capture ID [AMOUNT] [more] [apply=…|apply=] [fee=AMOUNT]        void ID
 //! apply|unapply ID CHARGE:AMOUNT,…        fee ID AMOUNT [returned]
 //! refund ID PAYMENT AMOUNT [manual] [from=unapplied:AMOUNT,CHARGE:AMOUNT]        settle ID        fail ID
+//! recognise THROUGH [after=CUSTOMER/ITEM]        close-year YEAR
+//! rate BASE QUOTE DATE RATE        revalue DATE        value DATE    the FX position at its rates
+//! convert FROM AMOUNT CURRENCY TO AMOUNT CURRENCY [fee=AMOUNT]
 //! trial-balance        balance PLACE CURRENCY        show charge|payment|refund|hold ID
 //! ```
 //!
@@ -32,12 +35,14 @@ use partita_core::id::{
 };
 use partita_core::money::WrittenAmount;
 use partita_core::operation::{
-    AccountRef, ApplyPayment, CaptureHold, CapturePayment, Chart, ClosePeriod, CreateCharge, CreatePayment,
-    CreateRefund, Currencies, Details, ManualKind, MovePeriod, MoveRefund, OpenAccount, OpenBook, OpenFiscalBook,
-    Operation, PlaceHold, PostEntry, PostPaymentFee, RegisterCurrency, ReverseEntry, Transfer, VoidCharge, VoidHold,
-    VoidPayment, WrittenApplication, WrittenChargeLine, WrittenLine, WrittenRefundPart, WrittenSource, WrittenTax,
+    AccountRef, ApplyPayment, CaptureHold, CapturePayment, Chart, ClosePeriod, CloseYear, Convert, CreateCharge,
+    CreatePayment, CreateRefund, Currencies, Details, ManualKind, MovePeriod, MoveRefund, OpenAccount, OpenBook,
+    OpenFiscalBook, Operation, PlaceHold, PostEntry, PostPaymentFee, Recognise, RecordRate, RegisterCurrency, Revalue,
+    ReverseEntry, Transfer, VoidCharge, VoidHold, VoidPayment, WrittenApplication, WrittenChargeLine, WrittenLine,
+    WrittenRefundPart, WrittenSource, WrittenTax,
 };
-use partita_core::period::{BlockerKind, Month, PeriodId};
+use partita_core::period::{BlockerKind, FiscalYear, Month, PeriodId};
+use partita_core::recognition::RecognisedUpTo;
 use partita_core::time::{Date, Timestamp};
 use rust_decimal::Decimal;
 
@@ -51,6 +56,7 @@ pub(crate) enum Line {
     Show(DocumentRef),
     Blockers(PeriodId),
     Seal(PeriodId),
+    Value(Date),
     Operation { key: Option<Key>, operation: Box<Operation> },
 }
 
@@ -108,6 +114,7 @@ pub(crate) fn line(words: &mut Words<'_>, clock: Timestamp) -> Line {
         "balance" => Line::Balance((place(words.next()), currency(words.next()))),
         "blockers" => Line::Blockers(period(words.next())),
         "seal" => Line::Seal(period(words.next())),
+        "value" => Line::Value(date(words.next())),
         "show" => Line::Show(match (words.next(), id(words.next())) {
             ("charge", id) => DocumentRef::Charge(id),
             ("payment", id) => DocumentRef::Payment(id),
@@ -160,6 +167,33 @@ fn operation(name: &str, words: &mut Words<'_>) -> Operation {
         "settle" => Operation::SettleRefund(MoveRefund { id: id(words.next()), details }),
         "fail" => Operation::FailRefund(MoveRefund { id: id(words.next()), details }),
         "soft-close" => Operation::SoftClosePeriod(MovePeriod { period: period(words.next()), reason: String::new() }),
+        "recognise" => Operation::Recognise(Recognise {
+            after: words.option("after").map(up_to),
+            through: date(words.next()),
+            metadata: details.metadata,
+        }),
+        "rate" => Operation::RecordRate(RecordRate {
+            base: currency(words.next()),
+            quote: currency(words.next()),
+            date: date(words.next()),
+            rate: words.next().parse::<Decimal>().unwrap().normalize(),
+            source: "ECB".to_owned(),
+        }),
+        "revalue" => Operation::Revalue(Revalue { date: date(words.next()) }),
+        "convert" => Operation::Convert(Convert {
+            fee: words.option("fee").map(amount),
+            from: place(words.next()),
+            amount: amount(words.next()),
+            currency: currency(words.next()),
+            to: place(words.next()),
+            received: amount(words.next()),
+            received_currency: currency(words.next()),
+            details,
+        }),
+        "close-year" => {
+            let year = FiscalYear::new(words.next().parse().unwrap()).unwrap();
+            Operation::CloseYear(CloseYear { year, metadata: details.metadata })
+        }
         "close-period" => Operation::ClosePeriod(close(words)),
         "reopen" => Operation::ReopenPeriod(MovePeriod { period: period(words.next()), reason: words.all().join(" ") }),
         other => panic!("there is no command {other}"),
@@ -359,6 +393,15 @@ fn place(text: &str) -> AccountRef {
         party: parts.next().map(party),
         item: parts.next().map(|item| Item::new(item).unwrap()),
     }
+}
+
+fn date(text: &str) -> Date {
+    Date::parse(text).unwrap()
+}
+
+fn up_to(text: &str) -> RecognisedUpTo {
+    let (customer, item) = text.split_once('/').unwrap();
+    RecognisedUpTo { customer: Some(party(customer)), item: Item::new(item).unwrap() }
 }
 
 fn period(text: &str) -> PeriodId {

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use partita_core::decision::{Decision, Origin, Outcome};
 use partita_core::document::{Charge, Hold, Payment, Refund, Snapshot};
 use partita_core::entry::{DocumentRef, Entry, Line, Side};
-use partita_core::id::{BookId, CurrencyId, EntryNumber};
+use partita_core::fx::{self, Valuation};
+use partita_core::id::{BookId, CurrencyId, EntryNumber, Role};
 use partita_core::money::Formatted;
 use partita_core::operation::AccountRef;
 use partita_core::operations::period_close;
@@ -14,6 +15,7 @@ use partita_core::rejection::{Reason, Rejection};
 use partita_core::resolve::known_currency;
 use partita_core::seal;
 use partita_core::state::{ItemKey, Read, SubaccountKey, Sums};
+use partita_core::time::Date;
 
 use super::Ledger;
 use crate::support::memory::Memory;
@@ -73,8 +75,12 @@ fn refusal(rejection: &Rejection) -> String {
 
 fn blocker(blocker: &Blocker) -> String {
     match blocker {
+        Blocker::RateMissing { account, currency } => {
+            format!("{} {account} has no rate of {currency}", blocker.kind().name())
+        }
         Blocker::MustZero { account, currency, balance, decimals }
-        | Blocker::UnappliedCash { account, currency, balance, decimals } => {
+        | Blocker::UnappliedCash { account, currency, balance, decimals }
+        | Blocker::FxPosition { account, currency, balance, decimals } => {
             let balance = Formatted { minor: *balance, decimals: *decimals };
             format!("{} {account} {balance} {currency}", blocker.kind().name())
         }
@@ -84,7 +90,8 @@ fn blocker(blocker: &Blocker) -> String {
 /// What a close of the period would be refused for, whatever it accepts.
 pub(super) fn blockers(ledger: &Ledger, period: PeriodId) -> String {
     let balances = seal::trial_balance(&ledger.memory, ledger.book, period.last_day());
-    let found = period_close::blockers(&ledger.memory, ledger.book, &balances);
+    let book = ledger.memory.book(ledger.book).unwrap();
+    let found = period_close::blockers(&ledger.memory, &book, period, &balances);
     found.iter().map(|found| format!("{}\n", blocker(found))).collect()
 }
 
@@ -96,6 +103,18 @@ pub(super) fn seal(ledger: &Ledger, period: PeriodId) -> String {
     let text = seal::text(memory, &memory.book(ledger.book).unwrap(), seal.as_of, &again);
     let moved = if seal::hash(&text) == seal.hash { "" } else { "something moved\n" };
     format!("{text}{moved}")
+}
+
+/// The FX position at the rates of a date.
+pub(super) fn valuation(ledger: &Ledger, date: Date) -> String {
+    let mut printer = printer(ledger);
+    let (memory, book) = (printer.memory, printer.memory.book(printer.book).unwrap());
+    let position = memory.account_by_role(book.id, &Role::new("fx_position").unwrap()).unwrap();
+    match fx::value(memory, book.id, book.functional_currency, &position, date) {
+        Ok(valuation) => printer.valuation(&valuation),
+        Err(cannot) => say!(printer, "{cannot:?}"),
+    }
+    printer.out
 }
 
 impl Printer<'_> {
@@ -148,7 +167,48 @@ impl Printer<'_> {
                 say!(self, "calendar from month {first}, soft-closed through {soft}, closed through {closed}");
             }
             Snapshot::Period(period) => self.period(period),
+            Snapshot::Rate(rate) => {
+                let code = |id| known_currency(self.memory, self.book, id).code;
+                let (base, quote) = (code(rate.base), code(rate.quote));
+                say!(self, "rate {base}/{quote} {} from {} ({})", rate.rate, rate.date, rate.source);
+            }
+            Snapshot::Recognised(recognised) => {
+                let functional = self.memory.book(self.book).unwrap().functional_currency;
+                let total = self.money(recognised.total(), functional);
+                say!(self, "recognised of {} {total} through {}", recognised.charge, recognised.through);
+            }
+            Snapshot::RecognitionRun(run) => {
+                let functional = self.memory.book(self.book).unwrap().functional_currency;
+                let amount = self.money(run.amount, functional);
+                let next = match &run.next {
+                    Some(next) => format!(", next {}/{}", next.customer.as_ref().unwrap(), next.item),
+                    None => String::new(),
+                };
+                say!(self, "recognition through {}: {} charges, {amount}{next}", run.through, run.charges);
+            }
+            Snapshot::Valuation(valuation) => self.valuation(valuation),
+            Snapshot::YearClose(closed) => {
+                let mut text = format!("fiscal year {} closed as of {}", closed.year, closed.as_of);
+                for (currency, earnings) in &closed.earnings {
+                    let code = known_currency(self.memory, self.book, *currency).code;
+                    write!(text, ", earnings {} {code}", self.money(*earnings, *currency)).unwrap();
+                }
+                say!(self, "{text}");
+            }
         }
+    }
+
+    fn valuation(&mut self, valuation: &Valuation) {
+        let functional = self.memory.book(self.book).unwrap().functional_currency;
+        let money = |minor| self.money(minor, functional);
+        let mut text = format!("position at {}: functional {}", valuation.date, money(valuation.functional));
+        for valued in &valuation.currencies {
+            let code = known_currency(self.memory, self.book, valued.currency).code;
+            let balance = self.money(valued.balance, valued.currency);
+            write!(text, ", {code} {balance} at {} is {}", valued.rate, money(valued.value)).unwrap();
+        }
+        let difference = money(valuation.difference);
+        say!(self, "{text}, left {difference}");
     }
 
     fn period(&mut self, period: &Period) {

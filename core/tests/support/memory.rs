@@ -13,10 +13,12 @@ use partita_core::currency::Currency;
 use partita_core::decision::{Decision, Outcome};
 use partita_core::document::{Charge, Hold, Payment, Refund};
 use partita_core::entry::Entry;
+use partita_core::fx::Rate;
 use partita_core::id::{
     AccountCode, AccountId, BookCode, BookId, CurrencyCode, CurrencyId, DocumentId, EntryNumber, Key, Position, Role,
 };
 use partita_core::period::{Calendar, Digest, JournalHead, Period, PeriodId};
+use partita_core::recognition::{Recognised, RecognisedUpTo};
 use partita_core::state::{
     BookTotals, ControlKey, EntryRecord, Expiry, Head, ItemKey, KeyRecord, Movement, MovementKey, Read, Subaccount,
     SubaccountKey, Sums, Write,
@@ -39,6 +41,8 @@ pub(crate) struct Memory {
     pub(crate) entry_records: BTreeMap<(BookId, EntryNumber), EntryRecord>,
     pub(crate) calendars: BTreeMap<BookId, Calendar>,
     pub(crate) periods: BTreeMap<(BookId, PeriodId), Period>,
+    pub(crate) rates: BTreeMap<(BookId, CurrencyId, CurrencyId, Date), Rate>,
+    pub(crate) recognised: BTreeMap<(BookId, DocumentId), Recognised>,
     pub(crate) holds: BTreeMap<(BookId, DocumentId), Hold>,
     pub(crate) charges: BTreeMap<(BookId, DocumentId), Charge>,
     pub(crate) payments: BTreeMap<(BookId, DocumentId), Payment>,
@@ -148,6 +152,31 @@ impl Read for Memory {
         self.movements.keys().filter(|key| key.control == *control).map(|key| key.date).min()
     }
 
+    fn rate(&self, book: BookId, base: CurrencyId, quote: CurrencyId, until: Date) -> Option<Rate> {
+        let pair = (book, base, quote);
+        let rates =
+            self.rates.iter().filter(|((book, base, quote, date), _)| (*book, *base, *quote) == pair && *date <= until);
+        rates.max_by_key(|((_, _, _, date), _)| *date).map(|row| row.1.clone())
+    }
+
+    fn recognised(&self, book: BookId, charge: &DocumentId) -> Option<Recognised> {
+        self.recognised.get(&(book, charge.clone())).cloned()
+    }
+
+    fn items_after(
+        &self,
+        book: BookId,
+        account: AccountId,
+        after: Option<&RecognisedUpTo>,
+        limit: usize,
+    ) -> Vec<(ItemKey, Sums)> {
+        let of_account = |key: &ItemKey| key.book == book && key.account == account;
+        let is_behind =
+            |key: &ItemKey| after.is_none_or(|after| (&key.party, &key.item) > (&after.customer, &after.item));
+        let rows = self.items.iter().filter(|(key, _)| of_account(key) && is_behind(key));
+        rows.take(limit).map(|(key, sums)| (key.clone(), *sums)).collect()
+    }
+
     fn calendar(&self, book: BookId) -> Calendar {
         self.calendars.get(&book).copied().unwrap_or_default()
     }
@@ -242,6 +271,14 @@ impl Write for Memory {
 
     fn put_period(&mut self, book: BookId, period: Period) {
         self.periods.insert((book, period.id), period);
+    }
+
+    fn put_rate(&mut self, book: BookId, rate: Rate) {
+        self.rates.insert((book, rate.base, rate.quote, rate.date), rate);
+    }
+
+    fn put_recognised(&mut self, book: BookId, recognised: Recognised) {
+        self.recognised.insert((book, recognised.charge.clone()), recognised);
     }
 
     fn put_entry_record(&mut self, book: BookId, number: EntryNumber, record: EntryRecord) {

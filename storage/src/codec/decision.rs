@@ -10,13 +10,14 @@ stored_enum!(OperationKind {
     12 => CreateCharge, 13 => VoidCharge, 14 => CreatePayment, 15 => CapturePayment, 16 => VoidPayment,
     17 => ApplyPayment, 18 => UnapplyPayment, 19 => PostPaymentFee, 20 => CreateRefund, 21 => SettleRefund,
     22 => FailRefund, 23 => ExpireHold, 24 => ExpirePayment, 25 => SoftClosePeriod, 26 => ClosePeriod,
-    27 => ReopenPeriod,
+    27 => ReopenPeriod, 28 => Recognise, 29 => RecordRate, 30 => Convert, 31 => Revalue, 32 => CloseYear,
 });
 
 stored_enum!(Field {
     0 => Whole, 1 => Id, 2 => Currency, 3 => FunctionalCurrency, 4 => Currencies, 5 => Amount, 6 => Fee, 7 => Rate,
     8 => Debit, 9 => Credit, 10 => Source, 11 => Payment, 12 => Role, 13 => Line(line), 14 => Tax(line, tax),
-    15 => Apply(index), 16 => From(index), 17 => EffectiveDate,
+    15 => Apply(index), 16 => From(index), 17 => EffectiveDate, 18 => Base, 19 => Quote, 20 => Received,
+    21 => ReceivedCurrency,
 });
 
 stored_enum!(Existing {
@@ -35,7 +36,7 @@ stored_enum!(Reason {
     23 => OverRefund { available, decimals }, 24 => Overdraft { account, available, decimals },
     25 => BalanceTooLarge { account }, 26 => DocumentFull, 27 => TooManyCurrencies,
     28 => PeriodClosed { period, state, date }, 29 => PeriodOutOfOrder { first }, 30 => PeriodState { state },
-    31 => PeriodNotReady { blockers },
+    31 => PeriodNotReady { blockers }, 32 => RateMissing { base, quote, date },
 });
 
 stored_struct!(Rejection { reason, field, index });

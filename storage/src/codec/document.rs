@@ -102,4 +102,6 @@ stored_struct!(Refund {
 stored_enum!(Snapshot {
     0 => Hold(hold), 1 => Charge { charge, open }, 2 => Payment { payment, unapplied }, 3 => Refund(refund),
     4 => Book(book), 5 => Currency(currency), 6 => Account(account), 7 => Calendar(calendar), 8 => Period(period),
+    9 => Rate(rate), 10 => Recognised(recognised), 11 => RecognitionRun(run), 12 => Valuation(valuation),
+    13 => YearClose(closed),
 });

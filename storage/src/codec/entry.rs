@@ -10,7 +10,8 @@ stored_enum!(Side { 0 => Debit, 1 => Credit });
 stored_enum!(Rule {
     0 => Standard, 1 => Opening, 2 => Adjusting, 3 => Transfer, 4 => Reversal, 5 => HoldCapture, 6 => Charge,
     7 => ChargeVoid, 8 => PaymentCapture, 9 => PaymentApply, 10 => PaymentUnapply, 11 => PaymentFee,
-    12 => PaymentFeeReturn, 13 => Refund, 14 => RefundSettle, 15 => RefundFail,
+    12 => PaymentFeeReturn, 13 => Refund, 14 => RefundSettle, 15 => RefundFail, 16 => Recognition,
+    17 => Conversion, 18 => Revaluation, 19 => Closing,
 });
 
 stored_enum!(DocumentRef { 0 => Hold(id), 1 => Charge(id), 2 => Payment(id), 3 => Refund(id) });

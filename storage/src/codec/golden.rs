@@ -21,7 +21,7 @@ use partita_core::state::{
 use partita_core::time::{Date, Timestamp};
 use proptest::prelude::*;
 
-use super::keys::{CustomerKey, DocumentKind, TableKey, after_prefix, prefix};
+use super::keys::{CustomerKey, DocumentKind, RateKey, TableKey, after_prefix, prefix};
 use super::samples::{self, amount, date, id, item, key, party};
 use super::{
     Batch, CodecError, Level, LevelError, Levels, Reader, Stored, Writer, decode_commands, decode_decision,
@@ -139,6 +139,8 @@ fn records() -> Vec<Sample> {
         record("refund", samples::refund()),
         record("calendar", samples::calendar()),
         record("period", samples::period()),
+        record("rate", samples::rate()),
+        record("recognised", samples::recognised()),
         record("nothing", ()),
         record("frontier/empty", frontier(0)),
         record("frontier/eleven", frontier(11)),
@@ -183,6 +185,10 @@ fn keys() -> Vec<Sample> {
         table_key("currency", (BookId(1), CurrencyId(1000))),
         table_key("entry", (BookId(1), EntryNumber(70_000))),
         table_key("period", (BookId(1), samples::period_id())),
+        table_key(
+            "rate",
+            RateKey { book: BookId(1), base: CurrencyId(978), quote: CurrencyId(840), date: date("2026-01-30") },
+        ),
         table_key("idempotency", (BookId::CLUSTER, key("!~"))),
         table_key("document", (BookId(1), id("in_1"))),
         table_key("control", control()),
@@ -218,6 +224,10 @@ fn rules() -> Vec<Rule> {
         Rule::Refund,
         Rule::RefundSettle,
         Rule::RefundFail,
+        Rule::Recognition,
+        Rule::Conversion,
+        Rule::Revaluation,
+        Rule::Closing,
     ]
 }
 
@@ -279,6 +289,7 @@ fn all() -> Vec<Sample> {
     all.extend(numbered("field", samples::fields()));
     all.extend(numbered("existing", samples::existing()));
     all.extend(numbered("document", documents()));
+    all.extend(numbered("blocker", samples::blockers()));
     all.extend(numbered("number", vec![0, 1, -1, 125, 126, -126, 70_000, 1 << 40, i128::MAX, i128::MIN]));
     all.push(block());
     all
@@ -482,6 +493,23 @@ proptest! {
                 prop_assert_eq!(inside, same);
             }
         }
+    }
+
+    #[test]
+    fn rates_sort_with_the_newest_date_first(
+        pairs in ((0u32..3, 0u16..300, 0u16..3), (0u32..3, 0u16..300, 0u16..3)),
+        days in (-719_162i32..=2_932_896, -719_162i32..=2_932_896),
+    ) {
+        let key = |(book, base, quote): (u32, u16, u16), days| RateKey {
+            book: BookId(book),
+            base: CurrencyId(base),
+            quote: CurrencyId(quote),
+            date: Date::from_days(days).unwrap(),
+        };
+        let (left, right) = (key(pairs.0, days.0), key(pairs.1, days.1));
+        prop_assert_eq!(left.cmp(&right), left.to_bytes().cmp(&right.to_bytes()));
+        let newer = key(pairs.0, days.0.max(days.1));
+        prop_assert!(newer.to_bytes() <= key(pairs.0, days.0.min(days.1)).to_bytes());
     }
 
     #[test]

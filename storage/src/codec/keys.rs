@@ -35,9 +35,32 @@ pub struct CustomerKey {
     pub id: DocumentId,
 }
 
+/// A rate of a pair of currencies from a date on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RateKey {
+    pub book: BookId,
+    pub base: CurrencyId,
+    pub quote: CurrencyId,
+    pub date: Date,
+}
+
+/// By pair, the newest date first: the order of the bytes.
+impl Ord for RateKey {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        let pair = |key: &Self| (key.book, key.base, key.quote);
+        pair(self).cmp(&pair(other)).then(other.date.cmp(&self.date))
+    }
+}
+
+impl PartialOrd for RateKey {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 /// Beginnings of keys, for scans.
 pub mod prefix {
-    use partita_core::id::{AccountId, BookId, Party};
+    use partita_core::id::{AccountId, BookId, CurrencyId, Item, Party};
     use partita_core::state::ControlKey;
 
     use super::{DocumentKind, Parts};
@@ -65,6 +88,18 @@ pub mod prefix {
     #[must_use]
     pub fn movements(control: &ControlKey) -> Vec<u8> {
         super::TableKey::to_bytes(control)
+    }
+
+    /// An item in all currencies.
+    #[must_use]
+    pub fn item(book: BookId, account: AccountId, customer: Option<&Party>, item: &Item) -> Vec<u8> {
+        Parts(party(book, account, customer)).text(item.as_str()).done()
+    }
+
+    /// All rates of a pair, the newest date first.
+    #[must_use]
+    pub fn rates(book: BookId, base: CurrencyId, quote: CurrencyId) -> Vec<u8> {
+        Parts::new().number(book.0.to_be_bytes()).number(base.0.to_be_bytes()).number(quote.0.to_be_bytes()).done()
     }
 
     /// All documents of a customer, charges before payments before refunds.
@@ -268,6 +303,24 @@ impl TableKey for (BookId, PeriodId) {
         let period = PeriodId::from_months(months)
             .ok_or(CodecError::Invalid { what: "a period", rule: "in the years 1 to 9999" })?;
         Ok((book, period))
+    }
+}
+
+/// Rates. Dates run backwards, so that the last one up to a date is the first from there on.
+impl TableKey for RateKey {
+    fn to_bytes(&self) -> Vec<u8> {
+        let date = date_bytes(self.date).map(|byte| !byte);
+        Parts(prefix::rates(self.book, self.base, self.quote)).number(date).done()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError> {
+        let mut taken = Taken(bytes);
+        let (book, base, quote) = (taken.book()?, taken.currency()?, taken.currency()?);
+        let days = i32::from_be_bytes(taken.number()?.map(|byte: u8| !byte)) ^ i32::MIN;
+        let date =
+            Date::from_days(days).ok_or(CodecError::Invalid { what: "a date", rule: "in the years 1 to 9999" })?;
+        taken.finish()?;
+        Ok(Self { book, base, quote, date })
     }
 }
 

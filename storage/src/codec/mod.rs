@@ -14,6 +14,7 @@ mod decision;
 mod document;
 mod entry;
 mod error;
+mod finance;
 #[cfg(test)]
 mod golden;
 pub mod keys;

@@ -4,10 +4,11 @@ use partita_core::decision::Command;
 use partita_core::entry::{MAX_LINES, Side};
 use partita_core::money::{MAX_FRACTION_DIGITS, WrittenAmount};
 use partita_core::operation::{
-    AccountRef, ApplyPayment, CaptureHold, CapturePayment, Chart, ClosePeriod, CreateCharge, CreatePayment,
-    CreateRefund, Currencies, Details, ManualKind, MovePeriod, MoveRefund, OpenAccount, OpenBook, OpenFiscalBook,
-    Operation, PlaceHold, PostEntry, PostPaymentFee, RegisterCurrency, ReverseEntry, Transfer, VoidCharge, VoidHold,
-    VoidPayment, WrittenApplication, WrittenChargeLine, WrittenLine, WrittenRefundPart, WrittenSource, WrittenTax,
+    AccountRef, ApplyPayment, CaptureHold, CapturePayment, Chart, ClosePeriod, CloseYear, Convert, CreateCharge,
+    CreatePayment, CreateRefund, Currencies, Details, ManualKind, MovePeriod, MoveRefund, OpenAccount, OpenBook,
+    OpenFiscalBook, Operation, PlaceHold, PostEntry, PostPaymentFee, Recognise, RecordRate, RegisterCurrency, Revalue,
+    ReverseEntry, Transfer, VoidCharge, VoidHold, VoidPayment, WrittenApplication, WrittenChargeLine, WrittenLine,
+    WrittenRefundPart, WrittenSource, WrittenTax,
 };
 
 use super::chart::{decimals, sorted};
@@ -129,6 +130,11 @@ stored_struct!(MoveRefund { id, details });
 stored_struct!(OpenFiscalBook { book, first_month });
 stored_struct!(MovePeriod { period, reason });
 stored_struct!(ClosePeriod { period, accept, reason });
+stored_struct!(Recognise { through, after, metadata });
+stored_struct!(RecordRate { base, quote, date, rate, source });
+stored_struct!(Convert { from, amount, currency, to, received, received_currency, fee, details });
+stored_struct!(Revalue { date });
+stored_struct!(CloseYear { year, metadata });
 
 stored_enum!(Operation {
     0 => OpenBook(operation), 1 => RegisterCurrency(operation), 2 => OpenAccount(operation), 3 => CloseAccount(code),
@@ -139,6 +145,8 @@ stored_enum!(Operation {
     18 => UnapplyPayment(operation), 19 => PostPaymentFee(operation), 20 => CreateRefund(operation),
     21 => SettleRefund(operation), 22 => FailRefund(operation), 23 => OpenFiscalBook(operation),
     24 => SoftClosePeriod(operation), 25 => ClosePeriod(operation), 26 => ReopenPeriod(operation),
+    27 => Recognise(operation), 28 => RecordRate(operation), 29 => Convert(operation), 30 => Revalue(operation),
+    31 => CloseYear(operation),
 });
 
 stored_struct!(Command { book, key, fingerprint, stamp, today, actor, operation });

@@ -9,21 +9,24 @@ use partita_core::document::{
     RefundPart, RefundState, SettleMode, Snapshot, Source, TaxLine,
 };
 use partita_core::entry::{After, DocumentRef, Entry, Line, Metadata, Rule, Side};
+use partita_core::fx::{Rate, Valuation, Valued};
 use partita_core::id::{
     AccountCode, AccountId, Actor, BookCode, BookId, CurrencyCode, CurrencyId, DocumentId, EntryNumber, Fingerprint,
     Item, Key, Party, PartyKind, Position, Role,
 };
 use partita_core::money::{Amount, WrittenAmount};
 use partita_core::operation::{
-    AccountRef, ApplyPayment, CaptureHold, CapturePayment, Chart, ClosePeriod, CreateCharge, CreatePayment,
-    CreateRefund, Currencies, Details, ManualKind, MovePeriod, MoveRefund, OpenAccount, OpenBook, OpenFiscalBook,
-    Operation, OperationKind, PlaceHold, PostEntry, PostPaymentFee, RegisterCurrency, ReverseEntry, Transfer,
-    VoidCharge, VoidHold, VoidPayment, WrittenApplication, WrittenChargeLine, WrittenLine, WrittenRefundPart,
-    WrittenSource, WrittenTax,
+    AccountRef, ApplyPayment, CaptureHold, CapturePayment, Chart, ClosePeriod, CloseYear, Convert, CreateCharge,
+    CreatePayment, CreateRefund, Currencies, Details, ManualKind, MovePeriod, MoveRefund, OpenAccount, OpenBook,
+    OpenFiscalBook, Operation, OperationKind, PlaceHold, PostEntry, PostPaymentFee, Recognise, RecordRate,
+    RegisterCurrency, Revalue, ReverseEntry, Transfer, VoidCharge, VoidHold, VoidPayment, WrittenApplication,
+    WrittenChargeLine, WrittenLine, WrittenRefundPart, WrittenSource, WrittenTax,
 };
 use partita_core::period::{
-    Blocker, BlockerKind, Calendar, Digest, JournalHead, Month, Period, PeriodId, PeriodState, Seal, SealedBalance,
+    Blocker, BlockerKind, Calendar, Digest, FiscalYear, JournalHead, Month, Period, PeriodId, PeriodState, Seal,
+    SealedBalance, YearClose,
 };
+use partita_core::recognition::{Recognised, RecognisedUpTo, RecognitionRun};
 use partita_core::rejection::{Existing, Field, Reason, Rejection};
 use partita_core::time::{Date, Timestamp};
 use rust_decimal::Decimal;
@@ -234,10 +237,30 @@ pub(crate) fn operations() -> Vec<Operation> {
         Operation::SoftClosePeriod(MovePeriod { period: period_id(), reason: String::new() }),
         Operation::ClosePeriod(ClosePeriod {
             period: period_id(),
-            accept: BlockerKind::ALL.to_vec(),
+            accept: vec![BlockerKind::MustZero, BlockerKind::UnappliedCash],
             reason: "January".to_owned(),
         }),
         Operation::ReopenPeriod(MovePeriod { period: period_id(), reason: "A late invoice".to_owned() }),
+        Operation::Recognise(Recognise { through: date("2026-01-31"), after: Some(up_to()), metadata: metadata() }),
+        Operation::RecordRate(RecordRate {
+            base: currency("EUR"),
+            quote: currency("USD"),
+            date: date("2026-01-30"),
+            rate: Decimal::new(112, 2),
+            source: "ECB".to_owned(),
+        }),
+        Operation::Convert(Convert {
+            from: account_ref("assets:processor-clearing/stripe/pay_1"),
+            amount: written("120.00"),
+            currency: currency("EUR"),
+            to: account_ref("assets:bank"),
+            received: written("134.24"),
+            received_currency: currency("USD"),
+            fee: Some(written("1.36")),
+            details: details(),
+        }),
+        Operation::Revalue(Revalue { date: date("2026-01-31") }),
+        Operation::CloseYear(CloseYear { year: FiscalYear::new(2026).unwrap(), metadata: Metadata::new() }),
     ]
 }
 
@@ -292,7 +315,8 @@ pub(crate) fn reasons() -> Vec<Reason> {
         Reason::PeriodClosed { period: period_id(), state: PeriodState::SoftClosed, date: date("2026-01-31") },
         Reason::PeriodOutOfOrder { first: period_id() },
         Reason::PeriodState { state: PeriodState::Open },
-        Reason::PeriodNotReady { blockers: blockers() },
+        Reason::PeriodNotReady { blockers: blockers()[..2].to_vec() },
+        Reason::RateMissing { base: currency("EUR"), quote: currency("USD"), date: date("2026-01-31") },
     ]
 }
 
@@ -317,6 +341,10 @@ pub(crate) fn fields() -> Vec<Field> {
         Field::Apply(7),
         Field::From(300),
         Field::EffectiveDate,
+        Field::Base,
+        Field::Quote,
+        Field::Received,
+        Field::ReceivedCurrency,
     ]
 }
 
@@ -362,8 +390,36 @@ pub(crate) fn blockers() -> Vec<Blocker> {
     let (account, usd) = (code("assets:cash-in-transit"), currency("USD"));
     vec![
         Blocker::MustZero { account: account.clone(), currency: usd.clone(), balance: -300, decimals: 2 },
-        Blocker::UnappliedCash { account, currency: usd, balance: 5_100, decimals: 2 },
+        Blocker::UnappliedCash { account: account.clone(), currency: usd.clone(), balance: 5_100, decimals: 2 },
+        Blocker::FxPosition { account: account.clone(), currency: usd, balance: -200, decimals: 2 },
+        Blocker::RateMissing { account, currency: currency("EUR") },
     ]
+}
+
+fn up_to() -> RecognisedUpTo {
+    RecognisedUpTo { customer: Some(party("cus_1")), item: item("in_1") }
+}
+
+pub(crate) fn rate() -> Rate {
+    Rate {
+        base: CurrencyId(978),
+        quote: CurrencyId(840),
+        date: date("2026-01-30"),
+        rate: Decimal::new(112, 2),
+        source: "ECB".to_owned(),
+        decided: Position(70_000),
+    }
+}
+
+pub(crate) fn recognised() -> Recognised {
+    Recognised {
+        charge: id("in_1"),
+        customer: party("cus_1"),
+        lines: vec![10_192, 0],
+        through: date("2026-01-31"),
+        last_entry: EntryNumber(300),
+        decided: Position(70_000),
+    }
 }
 
 /// A closed one.
@@ -527,6 +583,31 @@ pub(crate) fn snapshots() -> Vec<Snapshot> {
         Snapshot::Account(account()),
         Snapshot::Calendar(calendar()),
         Snapshot::Period(period()),
+        Snapshot::Rate(rate()),
+        Snapshot::Recognised(recognised()),
+        Snapshot::RecognitionRun(RecognitionRun {
+            through: date("2026-01-31"),
+            charges: 250,
+            amount: 70_000,
+            next: Some(up_to()),
+        }),
+        Snapshot::Valuation(Valuation {
+            date: date("2026-01-31"),
+            currencies: vec![Valued {
+                currency: CurrencyId(978),
+                balance: -10_000,
+                rate: Decimal::new(112, 2),
+                rate_date: date("2026-01-30"),
+                value: -11_200,
+            }],
+            functional: 11_000,
+            difference: -200,
+        }),
+        Snapshot::YearClose(YearClose {
+            year: FiscalYear::new(2026).unwrap(),
+            as_of: date("2026-12-31"),
+            earnings: vec![(CurrencyId(840), -51_513)],
+        }),
     ]
 }
 

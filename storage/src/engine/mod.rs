@@ -34,6 +34,10 @@ pub enum Table {
     Calendars,
     /// (book, period) → what was done to it, with its seal.
     Periods,
+    /// (book, base, quote, date downwards) → rate.
+    Rates,
+    /// (book, charge) → what was recognised of it.
+    Recognitions,
     Keys,
     /// (book, entry number) → where it stands in the journal.
     Entries,
@@ -50,7 +54,7 @@ pub enum Table {
 }
 
 impl Table {
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::Journal,
         Self::Books,
         Self::Currencies,
@@ -63,6 +67,8 @@ impl Table {
         Self::Movements,
         Self::Calendars,
         Self::Periods,
+        Self::Rates,
+        Self::Recognitions,
         Self::Keys,
         Self::Entries,
         Self::Holds,
@@ -89,6 +95,8 @@ impl Table {
             Self::Movements => "movements",
             Self::Calendars => "calendars",
             Self::Periods => "periods",
+            Self::Rates => "rates",
+            Self::Recognitions => "recognitions",
             Self::Keys => "keys",
             Self::Entries => "entries",
             Self::Holds => "holds",

@@ -215,6 +215,8 @@ fn table_options(table: Table, cache: &Cache, memtable_bytes: usize) -> Options 
         | Table::Movements
         | Table::Calendars
         | Table::Periods
+        | Table::Rates
+        | Table::Recognitions
         | Table::Entries
         | Table::Customers
         | Table::Expiries

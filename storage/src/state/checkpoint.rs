@@ -18,7 +18,9 @@ use crate::codec::encode_record;
 use crate::codec::keys::TableKey;
 use crate::engine::{Batch, Table, TableEngine};
 use partita_core::document::{Charge, Hold, Payment, Refund};
+use partita_core::fx::Rate;
 use partita_core::period::Period;
+use partita_core::recognition::Recognised;
 use partita_core::state::{EntryRecord, KeyRecord, Movement, Subaccount, Sums};
 
 /// Journal blocks per batch.
@@ -36,6 +38,8 @@ pub struct Sealed {
     items: SealedTable<Sorted<Sums>>,
     movements: SealedTable<Sorted<Movement>>,
     periods: SealedTable<Sorted<Period>>,
+    rates: SealedTable<Sorted<Rate>>,
+    recognitions: SealedTable<Sorted<Recognised>>,
     entries: SealedTable<Sorted<EntryRecord>>,
     holds: SealedTable<Sorted<Hold>>,
     charges: SealedTable<Sorted<Charge>>,
@@ -74,6 +78,8 @@ impl Sealed {
             items: working.items.seal(),
             movements: working.movements.seal(),
             periods: working.periods.seal(),
+            rates: working.rates.seal(),
+            recognitions: working.recognitions.seal(),
             entries: working.entries.seal(),
             holds: working.holds.seal(),
             charges: working.charges.seal(),
@@ -93,6 +99,8 @@ impl Sealed {
         self.items.write_to(&mut batch);
         self.movements.write_to(&mut batch);
         self.periods.write_to(&mut batch);
+        self.rates.write_to(&mut batch);
+        self.recognitions.write_to(&mut batch);
         self.entries.write_to(&mut batch);
         self.holds.write_to(&mut batch);
         self.charges.write_to(&mut batch);
@@ -157,6 +165,8 @@ pub(super) struct Forgotten {
     items: Arc<Sorted<Sums>>,
     movements: Arc<Sorted<Movement>>,
     periods: Arc<Sorted<Period>>,
+    rates: Arc<Sorted<Rate>>,
+    recognitions: Arc<Sorted<Recognised>>,
     entries: Arc<Sorted<EntryRecord>>,
     holds: Arc<Sorted<Hold>>,
     charges: Arc<Sorted<Charge>>,
@@ -175,6 +185,8 @@ impl<E: TableEngine> WorkingSet<E> {
             items: self.items.settle(),
             movements: self.movements.settle(),
             periods: self.periods.settle(),
+            rates: self.rates.settle(),
+            recognitions: self.recognitions.settle(),
             entries: self.entries.settle(),
             holds: self.holds.settle(),
             charges: self.charges.settle(),

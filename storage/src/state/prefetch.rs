@@ -50,6 +50,10 @@ impl Named {
             | Operation::SoftClosePeriod(_)
             | Operation::ClosePeriod(_)
             | Operation::ReopenPeriod(_)
+            | Operation::Recognise(_)
+            | Operation::RecordRate(_)
+            | Operation::Revalue(_)
+            | Operation::CloseYear(_)
             | Operation::RegisterCurrency(_)
             | Operation::OpenAccount(_)
             | Operation::CloseAccount(_)
@@ -61,6 +65,10 @@ impl Named {
             Operation::Transfer(transfer) => self.add_transfer(working, book, transfer),
             Operation::Transfers(transfers) => {
                 transfers.iter().for_each(|transfer| self.add_transfer(working, book, transfer));
+            }
+            Operation::Convert(convert) => {
+                self.add_account(working, book, &convert.from, &convert.currency);
+                self.add_account(working, book, &convert.to, &convert.received_currency);
             }
             Operation::PlaceHold(hold) => {
                 self.holds.push((book, hold.id.clone()));

@@ -13,11 +13,13 @@ use partita_core::currency::Currency;
 use partita_core::decision::Decision;
 use partita_core::document::{Charge, Hold, Payment, Refund};
 use partita_core::entry::Entry;
+use partita_core::fx::Rate;
 use partita_core::id::{
     AccountCode, AccountId, BookCode, BookId, CurrencyCode, CurrencyId, DocumentId, EntryNumber, Key, Party, Position,
     Role,
 };
 use partita_core::period::{Calendar, JournalHead, Period, PeriodId};
+use partita_core::recognition::{Recognised, RecognisedUpTo};
 use partita_core::state::{
     BookTotals, ControlKey, EntryRecord, Expiry, Head, ItemKey, KeyRecord, Movement, MovementKey, Read, Subaccount,
     SubaccountKey, Sums,
@@ -32,7 +34,7 @@ use super::past::{self, UpTo};
 use super::walk::{Order, Posting, Walk};
 use super::working::WorkingSet;
 use crate::codec::Stored;
-use crate::codec::keys::{DocumentKind, TableKey, prefix};
+use crate::codec::keys::{DocumentKind, RateKey, TableKey, prefix};
 use crate::engine::{KeyRange, RocksEngine, TableEngine};
 use crate::tree::Hash;
 
@@ -469,6 +471,13 @@ impl<E: TableEngine> View<'_, E> {
         Ok(documents)
     }
 
+    /// Rates by pair, each pair's newest date first.
+    pub fn rates(&self, book: BookId, after: Option<&RateKey>, limit: usize) -> Result<Vec<Rate>, StorageError> {
+        let range = range_after(prefix::book(book), after.map(TableKey::to_bytes));
+        let rows = self.working.rates.scan(&*self.working.engine, &range, limit)?;
+        Ok(rows.into_iter().map(|row| row.1).collect())
+    }
+
     /// The periods that something was done to, in order.
     pub fn periods(&self, book: BookId) -> Result<Vec<Period>, StorageError> {
         let rows =
@@ -564,6 +573,24 @@ impl<E: TableEngine> Read for View<'_, E> {
 
     fn first_posted(&self, control: &ControlKey) -> Option<Date> {
         self.working.first_posted(control)
+    }
+
+    fn rate(&self, book: BookId, base: CurrencyId, quote: CurrencyId, until: Date) -> Option<Rate> {
+        self.working.rate(book, base, quote, until)
+    }
+
+    fn recognised(&self, book: BookId, charge: &DocumentId) -> Option<Recognised> {
+        self.working.recognised(book, charge)
+    }
+
+    fn items_after(
+        &self,
+        book: BookId,
+        account: AccountId,
+        after: Option<&RecognisedUpTo>,
+        limit: usize,
+    ) -> Vec<(ItemKey, Sums)> {
+        self.working.items_after(book, account, after, limit)
     }
 
     fn calendar(&self, book: BookId) -> Calendar {

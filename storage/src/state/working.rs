@@ -8,11 +8,13 @@ use partita_core::currency::Currency;
 use partita_core::decision::{Decision, Outcome};
 use partita_core::document::{Charge, Hold, Payment, Refund};
 use partita_core::entry::{Entry, Metadata};
+use partita_core::fx::Rate;
 use partita_core::id::{
     AccountCode, AccountId, BookCode, BookId, CurrencyCode, CurrencyId, DocumentId, EntryNumber, Key, Party, Position,
     Role,
 };
 use partita_core::period::{Calendar, Digest, JournalHead, Period, PeriodId, SealedBalance};
+use partita_core::recognition::{Recognised, RecognisedUpTo};
 use partita_core::state::{
     BookTotals, ControlKey, EntryRecord, Expiry, Head, ItemKey, KeyRecord, Movement, MovementKey, Read, Subaccount,
     SubaccountKey, Sums, Write,
@@ -27,7 +29,7 @@ use super::journal::JournalLayers;
 use super::layers::{OrderedTable, PointTable};
 use super::past;
 use crate::codec::encode_decision;
-use crate::codec::keys::{CustomerKey, DocumentKind, TableKey, prefix};
+use crate::codec::keys::{CustomerKey, DocumentKind, RateKey, TableKey, after_prefix, prefix};
 use crate::engine::{KeyRange, Table, TableEngine};
 use crate::tree::{Frontier, leaf};
 
@@ -47,6 +49,8 @@ pub(super) struct WorkingSet<E> {
     pub(super) items: OrderedTable<ItemKey, Sums>,
     pub(super) movements: OrderedTable<MovementKey, Movement>,
     pub(super) periods: OrderedTable<(BookId, PeriodId), Period>,
+    pub(super) rates: OrderedTable<RateKey, Rate>,
+    pub(super) recognitions: OrderedTable<(BookId, DocumentId), Recognised>,
     pub(super) entries: OrderedTable<(BookId, EntryNumber), EntryRecord>,
     pub(super) holds: OrderedTable<(BookId, DocumentId), Hold>,
     pub(super) charges: OrderedTable<(BookId, DocumentId), Charge>,
@@ -90,6 +94,8 @@ impl<E: TableEngine> WorkingSet<E> {
             items: OrderedTable::new(Table::Items, small),
             movements: OrderedTable::new(Table::Movements, small),
             periods: OrderedTable::new(Table::Periods, 0),
+            rates: OrderedTable::new(Table::Rates, 0),
+            recognitions: OrderedTable::new(Table::Recognitions, small),
             entries: OrderedTable::new(Table::Entries, small),
             holds: OrderedTable::new(Table::Holds, small),
             charges: OrderedTable::new(Table::Charges, small),
@@ -263,6 +269,31 @@ impl<E: TableEngine> Read for WorkingSet<E> {
         or_stop(self.movements.scan(&*self.engine, &days, 1)).first().map(|row| row.0.date)
     }
 
+    fn rate(&self, book: BookId, base: CurrencyId, quote: CurrencyId, until: Date) -> Option<Rate> {
+        let mut rates = KeyRange::prefix(prefix::rates(book, base, quote));
+        rates.from = RateKey { book, base, quote, date: until }.to_bytes();
+        or_stop(self.rates.scan(&*self.engine, &rates, 1)).pop().map(|row| row.1)
+    }
+
+    fn recognised(&self, book: BookId, charge: &DocumentId) -> Option<Recognised> {
+        or_stop(self.recognitions.get(&*self.engine, &(book, charge.clone())))
+    }
+
+    fn items_after(
+        &self,
+        book: BookId,
+        account: AccountId,
+        after: Option<&RecognisedUpTo>,
+        limit: usize,
+    ) -> Vec<(ItemKey, Sums)> {
+        let mut items = KeyRange::prefix(prefix::account(book, account));
+        if let Some(after) = after {
+            let item = prefix::item(book, account, after.customer.as_ref(), &after.item);
+            items.from = after_prefix(&item).expect("a text ends with a zero byte");
+        }
+        or_stop(self.items.scan(&*self.engine, &items, limit))
+    }
+
     fn calendar(&self, book: BookId) -> Calendar {
         self.charts.calendar(book)
     }
@@ -365,6 +396,18 @@ impl<E: TableEngine> Write for WorkingSet<E> {
         let rows = period.seal.as_ref().map_or(0, |seal| seal.balances.len());
         let weight = size_of::<Period>() + period.reason.len() + rows * size_of::<SealedBalance>();
         self.generation_bytes += self.periods.put(&(book, period.id), Some(period), weight);
+    }
+
+    fn put_rate(&mut self, book: BookId, rate: Rate) {
+        let weight = size_of::<Rate>() + rate.source.len();
+        let key = RateKey { book, base: rate.base, quote: rate.quote, date: rate.date };
+        self.generation_bytes += self.rates.put(&key, Some(rate), weight);
+    }
+
+    fn put_recognised(&mut self, book: BookId, recognised: Recognised) {
+        let weight = size_of::<Recognised>() + 16 * recognised.lines.len();
+        let key = (book, recognised.charge.clone());
+        self.generation_bytes += self.recognitions.put(&key, Some(recognised), weight);
     }
 
     fn put_entry_record(&mut self, book: BookId, number: EntryNumber, record: EntryRecord) {

@@ -10,11 +10,13 @@ use partita_core::account::{Account, Book, ItemRule};
 use partita_core::chain::PostingRef;
 use partita_core::currency::Currency;
 use partita_core::decision::{Decision, Effects, Origin, Outcome};
-use partita_core::document::{Hold, Payment, Snapshot, Source};
+use partita_core::document::{Charge, Hold, Payment, Snapshot, Source};
 use partita_core::entry::{DocumentRef, Entry, Line, Side};
+use partita_core::fx::Rate;
 use partita_core::id::{AccountId, BookId, CurrencyId, DocumentId, EntryNumber, Item, Party, Position};
 use partita_core::operation::OperationKind;
 use partita_core::period::{Calendar, JournalHead, Period, PeriodId};
+use partita_core::recognition::Recognised;
 use partita_core::rejection::Reason;
 use partita_core::state::{
     BookTotals, ControlKey, EntryRecord, Expiring, Expiry, Head, ItemKey, Movement, MovementKey, SubaccountKey, Sums,
@@ -23,7 +25,7 @@ use partita_core::time::Timestamp;
 
 use super::postings::{Postings, add, add_pending};
 use super::report::Report;
-use crate::codec::keys::{CustomerKey, DocumentKind};
+use crate::codec::keys::{CustomerKey, DocumentKind, RateKey};
 use crate::codec::{Stored, encode_record};
 use crate::tree::{Frontier, leaf};
 
@@ -77,6 +79,10 @@ pub(super) struct Rebuilt {
     pub(super) movements: BTreeMap<MovementKey, Movement>,
     pub(super) calendars: BTreeMap<BookId, Calendar>,
     pub(super) periods: BTreeMap<(BookId, PeriodId), Period>,
+    pub(super) rates: BTreeMap<RateKey, Rate>,
+    pub(super) recognitions: BTreeMap<(BookId, DocumentId), Recognised>,
+    /// What each charge deferred, per line in the functional currency.
+    deferred: BTreeMap<(BookId, DocumentId), Vec<i128>>,
     pub(super) entries: BTreeMap<(BookId, EntryNumber), EntryRecord>,
     pub(super) holds: Documents,
     pub(super) charges: Documents,
@@ -191,7 +197,12 @@ impl Rebuilt {
             | OperationKind::FailRefund
             | OperationKind::SoftClosePeriod
             | OperationKind::ClosePeriod
-            | OperationKind::ReopenPeriod => false,
+            | OperationKind::ReopenPeriod
+            | OperationKind::Recognise
+            | OperationKind::RecordRate
+            | OperationKind::Convert
+            | OperationKind::Revalue
+            | OperationKind::CloseYear => false,
         };
         match (&decision.origin, is_expiry) {
             (Origin::Request { .. }, false) => {
@@ -343,9 +354,19 @@ impl Rebuilt {
             Snapshot::Period(period) => {
                 self.periods.insert((book, period.id), period.clone());
             }
+            Snapshot::Rate(rate) => {
+                let key = RateKey { book, base: rate.base, quote: rate.quote, date: rate.date };
+                self.rates.insert(key, rate.clone());
+            }
+            Snapshot::Recognised(recognised) => {
+                self.recognitions.insert((book, recognised.charge.clone()), recognised.clone());
+            }
+            // Kept in their decisions only.
+            Snapshot::RecognitionRun(_) | Snapshot::Valuation(_) | Snapshot::YearClose(_) => {}
             Snapshot::Hold(hold) => self.keep_hold(book, hold),
             Snapshot::Charge { charge, .. } => {
                 self.customers.insert(customer(&charge.customer, DocumentKind::Charge, &charge.id));
+                self.deferred.entry((book, charge.id.clone())).or_insert_with(|| deferred_of(charge));
                 self.charges.insert((book, charge.id.clone()), trace(charge, charge.decided, 0, None));
             }
             Snapshot::Payment { payment, .. } => {
@@ -419,6 +440,29 @@ impl Rebuilt {
         }
     }
 
+    /// No line recognises more than it deferred, and the decision's entry of the charge is the one that the record names.
+    fn check_recognised(
+        &mut self,
+        book: BookId,
+        position: Position,
+        effects: &Effects,
+        recognised: &Recognised,
+        report: &mut Report,
+    ) {
+        let empty = vec![];
+        let deferred = self.deferred.get(&(book, recognised.charge.clone())).unwrap_or(&empty);
+        let is_within = deferred.len() == recognised.lines.len()
+            && recognised.lines.iter().zip(deferred).all(|(recognised, deferred)| (0..=*deferred).contains(recognised));
+        if !is_within {
+            let found = format_args!("{:?} of {deferred:?}", recognised.lines);
+            report.differ("journal", at(position, "recognition"), "recognised ≤ deferred, line by line", found);
+        }
+        let of_charge = DocumentRef::Charge(recognised.charge.clone());
+        let entry = effects.entries.iter().find(|entry| entry.document.as_ref() == Some(&of_charge));
+        let number = entry.map(|entry| entry.number);
+        report.same("journal", at(position, "recognition's entry"), &number, &Some(recognised.last_entry));
+    }
+
     /// What a snapshot says beside its row: who decided it, what is open or unapplied, which entries are its own.
     fn check_snapshot(
         &mut self,
@@ -444,6 +488,12 @@ impl Rebuilt {
                 self.check_period(book, position, period, report);
                 (period.decided, None)
             }
+            Snapshot::Rate(rate) => (rate.decided, None),
+            Snapshot::Recognised(recognised) => {
+                self.check_recognised(book, position, effects, recognised, report);
+                (recognised.decided, None)
+            }
+            Snapshot::RecognitionRun(_) | Snapshot::Valuation(_) | Snapshot::YearClose(_) => (position, None),
             Snapshot::Hold(hold) => (hold.decided, Some((DocumentRef::Hold(hold.id.clone()), &hold.entries))),
             Snapshot::Charge { charge, open } => {
                 let expected = balance(charge.receivable, &charge.customer, &charge.id, charge.currency);
@@ -481,6 +531,11 @@ impl Rebuilt {
     }
 }
 
+/// Per line what was put off; zero where a line is earned at once.
+fn deferred_of(charge: &Charge) -> Vec<i128> {
+    charge.lines.iter().map(|line| if line.defer.is_some() { line.functional_net } else { 0 }).collect()
+}
+
 /// Whether a decision seals a period.
 pub(super) fn seals(decision: &Decision) -> bool {
     decision.operation == OperationKind::ClosePeriod && matches!(decision.outcome, Outcome::Accepted(_))
@@ -504,7 +559,12 @@ fn expired(decision: &Decision) -> Option<Expiring> {
         | Snapshot::Currency(_)
         | Snapshot::Account(_)
         | Snapshot::Calendar(_)
-        | Snapshot::Period(_) => None,
+        | Snapshot::Period(_)
+        | Snapshot::Rate(_)
+        | Snapshot::Recognised(_)
+        | Snapshot::RecognitionRun(_)
+        | Snapshot::Valuation(_)
+        | Snapshot::YearClose(_) => None,
     }
 }
 

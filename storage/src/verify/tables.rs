@@ -29,6 +29,8 @@ pub(super) fn compare_all(engine: &impl TableRead, rebuilt: &Rebuilt, report: &m
     compare(engine, report, Table::Movements, rebuilt.movements.iter());
     compare(engine, report, Table::Calendars, rebuilt.calendars.iter());
     compare(engine, report, Table::Periods, rebuilt.periods.iter());
+    compare(engine, report, Table::Rates, rebuilt.rates.iter());
+    compare(engine, report, Table::Recognitions, rebuilt.recognitions.iter());
     compare(engine, report, Table::Entries, rebuilt.entries.iter());
     compare_documents::<Hold>(engine, report, Table::Holds, rebuilt.holds.iter());
     compare_documents::<Charge>(engine, report, Table::Charges, rebuilt.charges.iter());

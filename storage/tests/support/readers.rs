@@ -91,10 +91,10 @@ fn journal<E: TableEngine>(model: &Model, view: &View<'_, E>, random: &mut Rando
 /// The seals that a decision left.
 fn seals(decision: &Decision) -> Vec<Seal> {
     let Outcome::Accepted(effects) = &decision.outcome else { return vec![] };
-    let sealed = effects.snapshots.iter().filter_map(|snapshot| match snapshot {
-        Snapshot::Period(period) => period.seal.clone(),
-        _ => None,
-    });
+    let sealed = effects
+        .snapshots
+        .iter()
+        .filter_map(|snapshot| if let Snapshot::Period(period) = snapshot { period.seal.clone() } else { None });
     sealed.collect()
 }
 

@@ -182,6 +182,7 @@ async fn what_the_state_machine_refuses_is_final_and_changes_nothing() {
     let mut late = transfer("assets:bank", "assets:petty-cash", "1.00", "USD");
     late["effective_date"] = json!("2026-01-31");
     check.check("period_closed", "transfers", late).await;
+    check.check("rate_missing", "revaluations", json!({"date": "2026-02-28"})).await;
     check.check("period_out_of_order", "periods/2026-03/soft-close", json!({})).await;
     check.check("period_state", "periods/2026-01/soft-close", json!({})).await;
     check.check("period_not_ready", "periods/2026-01/close", json!({})).await;
