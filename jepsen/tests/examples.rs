@@ -64,6 +64,20 @@ async fn post_takes_the_quarter_and_the_commands_agree() -> Result<(), HarnessEr
     }
     let report = partita(["trial-balance", "--url", node.url(), "--book", "quarter", "--as-of", "2026-03-31"]).await?;
     assert!(report.succeeded() && report.said().contains("2402.83"), "{}", report.said());
+    for (name, format, shown) in [
+        ("trial-balance", "text", "2402.83"),
+        ("balance-sheet", "csv", "equity,current_earnings,,,Current-year earnings,USD,515.13"),
+        ("income-statement", "html", "515.13"),
+        ("general-ledger", "json", "\"balance\":\"1397.30\""),
+        ("journal", "text", "Breakage"),
+    ] {
+        let args =
+            ["report", name, "--url", node.url(), "--book", "quarter", "--as-of", "2026-03-31", "--format", format];
+        let report = partita(args).await?;
+        assert!(report.succeeded() && report.said().contains(shown), "{name}: {}", report.said());
+    }
+    let none = partita(["report", "horoscope", "--url", node.url(), "--book", "quarter"]).await?;
+    assert!(!none.succeeded() && none.said().contains("not_found"), "{}", none.said());
     let bank = partita(["balance", "--url", node.url(), "--book", "quarter", "assets:bank"]).await?;
     assert!(bank.succeeded() && bank.said().contains("1397.30"), "{}", bank.said());
     Ok(())

@@ -169,6 +169,7 @@ pub enum Cell {
 }
 
 impl Cell {
+    #[expect(clippy::needless_pass_by_value, reason = "texts that are made for it and references alike")]
     pub fn text(text: impl ToString) -> Self {
         Self::Text(text.to_string())
     }

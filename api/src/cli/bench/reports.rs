@@ -153,7 +153,7 @@ impl BenchReports {
             for place in 0..GROUP {
                 body.push_str(if body.ends_with('[') { "" } else { "," });
                 // A tenth is dated back, by up to two months.
-                let back = if (group + place) % 10 == 0 { (group * 7 + place) % 60 } else { 0 };
+                let back = if (group + place).is_multiple_of(10) { (group * 7 + place) % 60 } else { 0 };
                 self.push_entry(&mut body, group, place, day.saturating_sub(back));
             }
         }
@@ -163,7 +163,7 @@ impl BenchReports {
 
     fn push_entry(&self, body: &mut String, group: usize, place: usize, day: usize) {
         let customers = usize::try_from(self.customers).expect("it was bounded");
-        let kind = if group % 100 == 0 && place + 1 == GROUP { "adjusting" } else { "standard" };
+        let kind = if group.is_multiple_of(100) && place + 1 == GROUP { "adjusting" } else { "standard" };
         let key = Uuid::now_v7();
         let date = date(day);
         write!(body, "{{\"idempotency_key\":\"{key}\",\"kind\":\"{kind}\",\"effective_date\":\"{date}\",\"lines\":[")
@@ -180,7 +180,7 @@ impl BenchReports {
             }
             payment if payment < 2 * INVOICES => {
                 let invoice = group * INVOICES + payment - INVOICES;
-                let paid = if invoice % OPEN_EVERY == 0 { cents(invoice) / 2 } else { cents(invoice) };
+                let paid = if invoice.is_multiple_of(OPEN_EVERY) { cents(invoice) / 2 } else { cents(invoice) };
                 (clearing.to_owned(), receivable(invoice), paid)
             }
             payout if payout == 2 * INVOICES => ("assets:bank".to_owned(), clearing.to_owned(), 100_000),
@@ -215,6 +215,11 @@ impl BenchReports {
                 "general-ledger?account=assets:bank&from=2026-06-01&as_of=2026-06-30&format=csv".to_owned(),
             ),
             ("general ledger, bank", "general-ledger?account=assets:bank&as_of=2027-12-31&format=csv".to_owned()),
+            ("customer statement", "customer-statement?customer=cus_1&as_of=2027-12-31".to_owned()),
+            ("receivables ageing", "receivables-ageing?as_of=2027-12-31".to_owned()),
+            ("receivables ageing, known at 95%", format!("receivables-ageing?as_of=2026-06-30&known_at={late}")),
+            ("must-zero ageing", "must-zero-ageing?as_of=2027-12-31".to_owned()),
+            ("deferred revenue", "deferred-revenue?as_of=2027-12-31".to_owned()),
             ("journal, a month", "journal?from=2026-06-01&as_of=2026-06-30&format=csv".to_owned()),
             ("journal", "journal?as_of=2027-12-31&format=csv".to_owned()),
         ];
