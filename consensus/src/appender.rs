@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use openraft::storage::IOFlushed;
 use partita_storage::log::{EntryId, HighWater, LogEngine, LogEntry, LogError, LogWriter, MarkStore, Vote};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::environment::SharedEnvironment;
 use crate::errors::chain;
@@ -45,12 +45,21 @@ pub(crate) enum LogRequest {
     },
 }
 
+/// What the rest of a node holds of the two threads.
+pub(crate) struct AppenderHandle {
+    pub(crate) requests: mpsc::UnboundedSender<LogRequest>,
+    /// The last entry that is durable.
+    pub(crate) synced: watch::Receiver<Option<u64>>,
+}
+
 /// Starts both threads. They end at [`LogRequest::Close`], or when every sender is gone.
 pub(crate) fn start_appender<E: LogEngine, M: MarkStore>(
     writer: LogWriter<E, M>,
     environment: &SharedEnvironment,
-) -> mpsc::UnboundedSender<LogRequest> {
+) -> AppenderHandle {
     let (requests, queue) = mpsc::unbounded_channel();
+    let found = writer.log().state();
+    let (synced_sender, synced) = watch::channel(found.last.or(found.purged).map(|id| id.index));
     let acknowledged = Arc::new(Notify::new());
     let (closing, closed) = oneshot::channel();
     let mark = writer.mark();
@@ -58,9 +67,15 @@ pub(crate) fn start_appender<E: LogEngine, M: MarkStore>(
         "log-mark",
         Box::pin(keep_mark(mark, Arc::clone(&acknowledged), closed, Arc::clone(environment))),
     );
-    let appender = Appender { writer, acknowledged, environment: Arc::clone(environment), _closing: closing };
+    let appender = Appender {
+        writer,
+        acknowledged,
+        synced: synced_sender,
+        environment: Arc::clone(environment),
+        _closing: closing,
+    };
     environment.spawn_dedicated("log-append", Box::pin(appender.run(queue)));
-    requests
+    AppenderHandle { requests, synced }
 }
 
 async fn keep_mark<M: MarkStore>(
@@ -85,6 +100,7 @@ async fn keep_mark<M: MarkStore>(
 struct Appender<E, M> {
     writer: LogWriter<E, M>,
     acknowledged: Arc<Notify>,
+    synced: watch::Sender<Option<u64>>,
     environment: SharedEnvironment,
     /// Dropped, it ends the mark's thread.
     _closing: oneshot::Sender<()>,
@@ -132,6 +148,7 @@ impl<E: LogEngine, M: MarkStore> Appender<E, M> {
                 }
                 LogRequest::Truncate { keep, done } => {
                     self.append(&mut group)?;
+                    self.synced.send_replace(keep);
                     self.writer.truncate_after(keep)?;
                     acknowledge(done);
                 }
@@ -156,6 +173,9 @@ impl<E: LogEngine, M: MarkStore> Appender<E, M> {
         }
         let began = Instant::now();
         self.writer.append(&group.entries)?;
+        if let Some(last) = group.entries.last() {
+            self.synced.send_replace(Some(last.id.index));
+        }
         metrics::histogram!("partita_log_sync_seconds").record(began.elapsed().as_secs_f64());
         metrics::histogram!("partita_log_group_appends")
             .record(u32::try_from(group.callbacks.len()).unwrap_or(u32::MAX));

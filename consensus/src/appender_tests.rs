@@ -35,7 +35,7 @@ fn open(power: Power) -> Opened {
     let mark = MemoryMark::new(power);
     let writer = open_log(engine.clone(), mark.clone(), 1 << 20).unwrap();
     let log = writer.log();
-    Opened { log, engine, mark, requests: start_appender(writer, &environment), machine }
+    Opened { log, engine, mark, requests: start_appender(writer, &environment).requests, machine }
 }
 
 impl Opened {

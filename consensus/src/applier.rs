@@ -69,16 +69,20 @@ pub(crate) struct ApplierHandle {
 
 struct CheckpointOrder {
     sealed: Sealed,
+    /// The last entry that it includes.
+    index: Option<u64>,
     position: Position,
     done: oneshot::Sender<()>,
 }
 
-/// Starts both threads. `recovered` is what the state held when it was opened.
+/// Starts both threads. `recovered` is what the state held when it was opened, `synced` the last entry that is durable
+/// in this node's log.
 pub(crate) fn start_applier<E: TableEngine>(
     applier: Applier<E>,
     checkpointer: Checkpointer<E>,
     recovered: RaftState,
     contiguity: Contiguity,
+    synced: watch::Receiver<Option<u64>>,
     environment: &SharedEnvironment,
 ) -> ApplierHandle {
     let position = applier.position();
@@ -88,7 +92,7 @@ pub(crate) fn start_applier<E: TableEngine>(
     let (position_sender, position) = watch::channel(position);
     let (orders, order_queue) = mpsc::unbounded_channel();
     let (work, work_queue) = mpsc::channel(QUEUE_ENTRIES);
-    let writer = CheckpointThread { checkpointer, durable: durable_sender, environment: environment.clone() };
+    let writer = CheckpointThread { checkpointer, synced, durable: durable_sender, environment: environment.clone() };
     environment.spawn_dedicated("checkpoint", Box::pin(writer.run(order_queue)));
     let thread = ApplierThread {
         applier,
@@ -201,7 +205,9 @@ impl<E: TableEngine> ApplierThread<E> {
         let Some(sealed) = self.applier.seal() else { return Ok(()) };
         let (done, finished) = oneshot::channel();
         let position = self.applier.position();
-        self.orders.send(CheckpointOrder { sealed, position, done }).map_err(|_gone| CheckpointsStopped)?;
+        self.orders
+            .send(CheckpointOrder { sealed, index: self.last_index, position, done })
+            .map_err(|_gone| CheckpointsStopped)?;
         self.under_way = Some(finished);
         Ok(())
     }
@@ -223,6 +229,7 @@ pub(crate) fn approximate(count: u64) -> f64 {
 
 struct CheckpointThread<E: TableEngine> {
     checkpointer: Checkpointer<E>,
+    synced: watch::Receiver<Option<u64>>,
     durable: watch::Sender<Option<Durable>>,
     environment: SharedEnvironment,
 }
@@ -230,6 +237,11 @@ struct CheckpointThread<E: TableEngine> {
 impl<E: TableEngine> CheckpointThread<E> {
     async fn run(mut self, mut orders: mpsc::UnboundedReceiver<CheckpointOrder>) {
         while let Some(order) = orders.recv().await {
+            // A quorum may have made entries durable that this node's log does not hold yet. A state that includes them
+            // would be ahead of its log after a crash.
+            if self.synced.wait_for(|synced| *synced >= order.index).await.is_err() {
+                return;
+            }
             let began = Instant::now();
             let applied = match self.checkpointer.write(order.sealed) {
                 Ok(applied) => applied,

@@ -137,7 +137,11 @@ impl Confirmer {
 
     async fn ask(&self, leader: &crate::peer::PeerAddress) -> Result<RaftLogId, ReadError> {
         let deadline = Instant::now() + CONFIRM_DEADLINE;
-        match self.peers.call(leader, Channel::Control, &Request::ReadIndex, deadline).await {
+        let asked = async {
+            let pending = self.peers.send(leader, Channel::Control, &Request::ReadIndex, deadline).await?;
+            pending.response_unless(self.leadership.replaced(leader)).await
+        };
+        match asked.await {
             Ok(Response::ReadIndex(Ok(entry))) => Ok(entry),
             // That the leader is shutting down is not this node's state.
             Ok(Response::ReadIndex(Err(ReadIndexFailure::NoLeader | ReadIndexFailure::Stopping))) => {

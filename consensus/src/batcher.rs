@@ -35,7 +35,7 @@ const QUEUE_COMMANDS: usize = 200_000;
 /// Bytes that may wait to be proposed.
 const QUEUE_BYTES: usize = 64 << 20;
 /// What a refused caller is told to wait: the queue above drains well within it.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
+pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Why commands have no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

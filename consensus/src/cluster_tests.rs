@@ -104,9 +104,14 @@ impl Place {
 
     /// As by a power cut: of the log only what was synced is left.
     async fn kill(&mut self) {
+        self.kill_keeping(0).await;
+    }
+
+    /// Of the state, what was flushed is left and the first `kept` batches after it.
+    async fn kill_keeping(&mut self, kept: usize) {
         let node = Arc::into_inner(self.node.take().unwrap()).expect("nobody uses a node that is killed");
         node.halt().await;
-        self.disks = self.disks.after_power_cut(Unsynced::Lost, 0);
+        self.disks = self.disks.after_power_cut(Unsynced::Lost, kept);
     }
 }
 
@@ -296,6 +301,11 @@ async fn a_leader_that_nobody_hears_takes_no_writes_and_confirms_no_reads() {
     let old = nodes.leader(&[1, 2, 3]).await;
     let alone = nodes.node(old);
     let rest: Vec<u64> = nodes.ids().into_iter().filter(|id| *id != old).collect();
+    // That nobody writes for a while is not silence.
+    sleep(Duration::from_millis(2_500)).await;
+    for id in nodes.ids() {
+        nodes.node(id).submit(vec![command(1)], soon()).await.unwrap();
+    }
     nodes.wires.cut(old);
     let cut_at = Instant::now();
     // Taken before the silence is noticed: one is told at its deadline, one when its proposal is thrown away.
@@ -307,6 +317,11 @@ async fn a_leader_that_nobody_hears_takes_no_writes_and_confirms_no_reads() {
         let alone = Arc::clone(&alone);
         async move { alone.submit(vec![command(3)], soon()).await }
     });
+    // Handed to it by a node that has not noticed either: it waits for no leader that was replaced.
+    let handed_on = tokio::spawn({
+        let node = nodes.node(rest[0]);
+        async move { node.submit(vec![command(50)], soon()).await }
+    });
     let reading = alone.barrier(soon()).await;
     assert_eq!(reading, Err(ReadError::NoLeader));
     assert_eq!(timeout_at(soon(), in_flight).await.unwrap().unwrap(), Err(SubmitError::OutcomeUnknown));
@@ -317,6 +332,7 @@ async fn a_leader_that_nobody_hears_takes_no_writes_and_confirms_no_reads() {
     assert_eq!(alone.status().leader, None);
     assert_eq!(alone.submit(vec![command(4)], soon()).await, Err(SubmitError::NoLeader));
     assert_eq!(alone.barrier(soon()).await, Err(ReadError::NoLeader));
+    assert_eq!(timeout_at(in_ms(4_000), handed_on).await.unwrap().unwrap(), Err(SubmitError::OutcomeUnknown));
     // The others go on, and read their writes.
     decide(&nodes, &rest, 5).await;
     assert_ne!(nodes.leader(&rest).await, old);
@@ -353,6 +369,62 @@ async fn followers_sync_while_the_leader_does() {
     assert_eq!(position_of(&answers[9]), Position(21));
     disks.log.gate.open();
     nodes.are_equal(Position(21)).await;
+}
+
+/// Messages reach a follower one behind the other, and what waits for its disk shares one sync.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_syncs_together_what_came_one_after_the_other() {
+    let nodes = Nodes::start(3).await;
+    decide(&nodes, &[1], 1).await;
+    let leader = nodes.leader(&[1, 2, 3]).await;
+    let slow = nodes.ids().into_iter().find(|id| *id != leader).unwrap();
+    let disks = nodes.places[usize::try_from(slow - 1).unwrap()].disks.clone();
+    disks.log.gate.close();
+    // The other follower and the leader are a quorum; each write is an entry and a message of its own.
+    for number in 2..=20 {
+        nodes.node(leader).submit(vec![command(number)], soon()).await.unwrap();
+    }
+    nodes.node(slow).wait_position(Position(20), soon()).await.unwrap();
+    disks.log.commits.lock().clear();
+    disks.log.gate.open();
+    let deadline = soon();
+    while disks.log.commits.lock().iter().sum::<usize>() < 19 {
+        assert!(Instant::now() < deadline);
+        sleep(Duration::from_millis(1)).await;
+    }
+    let commits = disks.log.commits.lock().clone();
+    assert!(commits.iter().any(|entries| *entries >= 15), "{commits:?}");
+    nodes.are_equal(Position(20)).await;
+}
+
+/// What is committed may be applied here before it is durable here; a checkpoint of it may not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_checkpoint_is_never_ahead_of_the_log() {
+    let mut nodes = Nodes::start(3).await;
+    decide(&nodes, &[1], 1).await;
+    let leader = nodes.leader(&[1, 2, 3]).await;
+    let held = nodes.ids().into_iter().find(|id| *id != leader).unwrap();
+    let disks = nodes.places[usize::try_from(held - 1).unwrap()].disks.clone();
+    disks.log.gate.close();
+    for number in 2..=10 {
+        nodes.node(leader).submit(vec![command(number)], soon()).await.unwrap();
+    }
+    nodes.node(held).wait_position(Position(10), soon()).await.unwrap();
+    let before = disks.tables.operations();
+    let checkpoint = nodes.node(held).order_checkpoint().await;
+    let waited = timeout_at(in_ms(300), checkpoint).await;
+    assert!(waited.is_err(), "the log holds nothing of what it would include");
+    assert_eq!(disks.tables.operations(), before);
+    // The power goes, and the log with it; of the state everything is left that was written.
+    nodes.place(held).kill_keeping(usize::MAX).await;
+    disks.log.gate.open();
+    nodes.place(held).start(false).await;
+    nodes.are_equal(Position(10)).await;
+
+    // With a log that keeps up it is made.
+    let checkpoint = nodes.node(held).order_checkpoint().await;
+    let durable = timeout_at(soon(), checkpoint).await.unwrap().unwrap();
+    assert_eq!(durable.unwrap().position, Position(10));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

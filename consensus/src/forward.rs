@@ -16,13 +16,13 @@ use partita_storage::state::{Reader, StorageError};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use crate::batcher::SubmitError;
+use crate::batcher::{RETRY_AFTER, SubmitError};
 use crate::environment::SharedEnvironment;
 use crate::errors::chain;
 use crate::leadership::Leadership;
 use crate::levels::{ActiveLevel, emitted};
 use crate::peer::message::{Receipt, Request, Response, SubmitFailure};
-use crate::peer::{Channel, PeerAddress, PeerError, Peers};
+use crate::peer::{Channel, ConnectionError, PeerAddress, PeerError, Peers};
 use crate::proposal::encode_pieces;
 
 /// The most bytes of decisions read from the journal in one step.
@@ -85,6 +85,10 @@ impl<T: TableEngine> Forwarder<T> {
             Ok(Response::Submit(result)) => result.map_err(submit_error)?,
             // The leader did something; it did not say what.
             Ok(_) | Err(PeerError::Unknown(_)) => return Err(SubmitError::OutcomeUnknown),
+            // As long as that: too much is on its way already.
+            Err(PeerError::NotSent(reason)) if matches!(*reason, ConnectionError::Deadline) => {
+                return Err(SubmitError::Overloaded { retry_after: RETRY_AFTER });
+            }
             Err(PeerError::NotSent(_) | PeerError::Refused(_)) => return Err(SubmitError::NoLeader),
         };
         if receipts.len() != count {

@@ -21,7 +21,7 @@ use partita_storage::log::{LogEngine, LogError, MarkStore, RocksLog, open_log};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use crate::appender::{LogRequest, start_appender};
+use crate::appender::{AppenderHandle, LogRequest, start_appender};
 use crate::applier::{ApplierHandle, Contiguity, Durable, Work, start_applier};
 use crate::barrier::{Barrier, ReadError};
 use crate::batcher::{Batcher, SubmitError};
@@ -314,10 +314,10 @@ impl<T: TableEngine> Node<T> {
         let log = writer.log();
         check_log_and_state(&log.state(), &recovered)?;
 
-        let log_requests = start_appender(writer, &environment);
+        let AppenderHandle { requests: log_requests, synced } = start_appender(writer, &environment);
         let state = recovered.clone();
         let ApplierHandle { work, durable, position } =
-            start_applier(applier, checkpointer, recovered, Contiguity::Asserted, &environment);
+            start_applier(applier, checkpointer, recovered, Contiguity::Asserted, synced, &environment);
         let store = LogStore::new(log, log_requests.clone());
         let machine = StateMachine::new(work.clone(), durable.clone(), state, identity.levels);
         let active_level = machine.active_level();
@@ -501,6 +501,13 @@ impl<T: TableEngine> Node<T> {
         self.closing.store(true, Ordering::Release);
         self.listener.lock().take();
         self.raft.shutdown().await.expect("raft ends when it is told to");
+    }
+
+    /// Asks for a checkpoint; it is done when the answer comes.
+    pub(crate) async fn order_checkpoint(&self) -> oneshot::Receiver<Option<Durable>> {
+        let (done, finished) = oneshot::channel();
+        self.work.send(Work::Checkpoint { done }).await.expect("the applier runs");
+        finished
     }
 
     /// Takes a node that listens into the cluster, as a voter.

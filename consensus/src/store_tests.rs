@@ -9,6 +9,7 @@ use partita_storage::engine::RocksEngine;
 use partita_storage::log::mark::MarkFile;
 use partita_storage::log::{RocksLog, open_log};
 use tempfile::TempDir;
+use tokio::sync::watch;
 
 use crate::appender::start_appender;
 use crate::applier::{ApplierHandle, Contiguity, start_applier};
@@ -28,12 +29,14 @@ impl StoreBuilder<TypeConfig, LogStore<RocksLog>, StateMachine, TempDir> for OnD
         let engine = RocksLog::open(&directory.path().join("log"), 1 << 20).unwrap();
         let writer = open_log(engine, MarkFile::new(&directory.path().join("mark")), 1_000).unwrap();
         let log = writer.log();
-        let requests = start_appender(writer, &environment);
+        let requests = start_appender(writer, &environment).requests;
         let tables = RocksEngine::open(&directory.path().join("state"), 8 << 20).unwrap();
         let (applier, checkpointer, _reader) =
             open_state(tables, StateConfig { memory_bytes: 8 << 20, levels: Levels::OWN }).unwrap();
+        // The suite applies entries that it never appended.
+        let (_, synced) = watch::channel(Some(u64::MAX));
         let ApplierHandle { work, durable, .. } =
-            start_applier(applier, checkpointer, RaftState::default(), Contiguity::Unchecked, &environment);
+            start_applier(applier, checkpointer, RaftState::default(), Contiguity::Unchecked, synced, &environment);
         let machine = StateMachine::new(work, durable, RaftState::default(), Levels::OWN);
         Ok((directory, LogStore::new(log, requests), machine))
     }

@@ -216,8 +216,12 @@ fn fail_all(first: Outgoing, queue: &mut mpsc::Receiver<Outgoing>, error: Connec
         ConnectionError::Refused(refusal) => PeerError::Refused(refusal),
         other => PeerError::NotSent(Arc::new(other)),
     };
-    first.asked.fail(error.clone());
+    // All of them before any: who is told may ask again at once, and that is for the next attempt.
+    let mut waiting = vec![first];
     while let Ok(outgoing) = queue.try_recv() {
+        waiting.push(outgoing);
+    }
+    for outgoing in waiting {
         outgoing.asked.fail(error.clone());
     }
 }

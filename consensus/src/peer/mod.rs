@@ -78,8 +78,7 @@ impl Channel {
     /// The most requests of one connection that are not yet answered.
     fn window(self) -> usize {
         match self {
-            Self::Control => 1_024,
-            Self::Bulk => 256,
+            Self::Control | Self::Bulk => 1_024,
             Self::Snapshot => 16,
         }
     }
