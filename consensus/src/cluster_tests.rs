@@ -260,6 +260,24 @@ async fn concurrent_writers_on_all_nodes_read_what_they_wrote() {
     nodes.are_equal(Position(600)).await;
 }
 
+/// A replay points far back; what its caller may read after it is as new as anything that was acknowledged before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_on_any_node_shows_no_less_than_was_acknowledged_before_it() {
+    let nodes = Nodes::start(3).await;
+    let leader = nodes.leader(&[1, 2, 3]).await;
+    let mut acknowledged = decide(&nodes, &[leader], 1).await;
+    for number in 2..=100 {
+        let answers = nodes.node(leader).submit(commands(1_000 * number, 1_000 * number + 9), soon()).await.unwrap();
+        acknowledged = position_of(&answers[9]).max(acknowledged);
+        for id in nodes.ids() {
+            let answers = nodes.node(id).submit(vec![command(1)], soon()).await.unwrap();
+            assert_eq!(answers, [Answer::Replayed { position: Position(1) }]);
+            let position = nodes.node(id).reader().position();
+            assert!(position >= acknowledged, "node {id} is at {position} after {acknowledged} was acknowledged");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_leader_is_replaced_and_catches_up() {
     let mut nodes = Nodes::start(3).await;

@@ -404,9 +404,24 @@ impl<T: TableEngine> Node<T> {
         match self.leadership.now() {
             Leader::Own => self.batcher.submit(commands, deadline).await,
             _ if self.closing.load(Ordering::Acquire) => Err(SubmitError::ShuttingDown),
-            Leader::Other(leader) => self.forwarder.submit(&leader, commands, deadline).await,
+            Leader::Other(leader) => {
+                let answers = self.forwarder.submit(&leader, commands, deadline).await?;
+                self.catch_up_for(&answers, deadline).await?;
+                Ok(answers)
+            }
             Leader::Unknown => Err(SubmitError::NoLeader),
         }
+    }
+
+    /// A replay points to an old decision, and says by its position what else its caller may rely on: as much as a
+    /// linearizable read would show.
+    async fn catch_up_for(&self, answers: &[Answer], deadline: Instant) -> Result<(), SubmitError> {
+        let is_new = |answer: &Answer| matches!(answer, Answer::Decided(_));
+        if answers.iter().all(is_new) {
+            return Ok(());
+        }
+        // They are decided; sent again, they are answered when a leader is there.
+        self.barrier.wait(deadline).await.map_err(|_unconfirmed| SubmitError::OutcomeUnknown)
     }
 
     /// Returns when every write acknowledged before the call is visible to [`Node::reader`].
