@@ -69,6 +69,7 @@ fn raft(status: &NodeStatus, local: &LocalStatus) -> String {
         ("raft_committed_index", local.committed_index),
         ("raft_applied_index", status.applied_index),
         ("raft_durable_index", status.durable_index),
+        ("raft_purged_index", status.purged_index),
     ] {
         gauge(name, &plain(index.unwrap_or(0)));
     }

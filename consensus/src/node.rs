@@ -39,7 +39,7 @@ use crate::leadership::{ELECTION_TIMEOUT, Leader, Leadership, Metrics, leads};
 use crate::levels::{ActiveLevel, raise_when_all_know};
 use crate::log_store::LogStore;
 use crate::network::Network;
-use crate::peer::{Listener, PeerIdentity, Peers, Security, Socket, TlsConfig, TlsError};
+use crate::peer::{Listener, NotedLevels, PeerIdentity, Peers, Security, Socket, TlsConfig, TlsError};
 use crate::raft_types::{Instance, Member, TypeConfig, raft_log_id};
 use crate::requests::Requests;
 use crate::state_machine::StateMachine;
@@ -162,6 +162,8 @@ pub struct NodeStatus {
     /// The last raft entry applied, and the last one that a durable checkpoint includes.
     pub applied_index: Option<u64>,
     pub durable_index: Option<u64>,
+    /// Up to where the raft log was purged.
+    pub purged_index: Option<u64>,
     pub queued_commands: usize,
     /// The disk has too little room: writes are refused.
     pub short_of_disk: Option<Shortage>,
@@ -327,6 +329,7 @@ impl<T: TableEngine> Node<T> {
             PeerIdentity { cluster: Some(identity.cluster), node_id: identity.node_id, levels: identity.levels };
         let security = peering.as_ref().map(|peering| peering.security.clone()).unwrap_or_default();
         let peers = Peers::new(peer_identity, security);
+        peers.levels().tell(active_level.clone());
         let network = Network::new(peers.clone());
         let raft = Raft::new(identity.node_id, Arc::new(raft_config), network, store, machine)
             .await
@@ -339,6 +342,7 @@ impl<T: TableEngine> Node<T> {
         let (recovered_sender, recovered) = watch::channel(false);
         tokio::spawn(watch_recovery(raft.clone(), recovered_sender));
         let (node_id, levels) = (identity.node_id, identity.levels);
+        tokio::spawn(stop_when_left_behind(peers.levels().clone(), levels, Arc::clone(&environment)));
         let noted = peers.levels().clone();
         let knows = move |member, level| noted.of(member).is_some_and(|said| said.know(level));
         tokio::spawn(raise_when_all_know(raft.clone(), metrics.clone(), node_id, levels, active_level.clone(), knows));
@@ -480,6 +484,7 @@ impl<T: TableEngine> Node<T> {
             position: *self.position.borrow(),
             applied_index: metrics.last_applied.map(|id| id.index),
             durable_index,
+            purged_index: metrics.purged.map(|id| id.index),
             queued_commands: self.batcher.queued_commands(),
             short_of_disk: self.disk.shortage(),
             level: *self.active_level.borrow(),
@@ -666,6 +671,12 @@ async fn watch_raft(mut metrics: Metrics, closing: Arc<AtomicBool>, environment:
             return;
         }
     }
+}
+
+/// Ends with the node's runtime: there is no end to what a peer may say.
+async fn stop_when_left_behind(noted: NotedLevels, known: Levels, environment: SharedEnvironment) {
+    let error = noted.left_behind(known).await;
+    environment.stop_process(&format!("a peer's log is further: {error}"));
 }
 
 async fn watch_recovery(raft: Raft<TypeConfig, StateMachine>, recovered: watch::Sender<bool>) {

@@ -96,6 +96,7 @@ fn is_final(refusal: &Refusal) -> bool {
         | Refusal::OtherCluster { .. }
         | Refusal::SameNode { .. }
         | Refusal::Levels { .. }
+        | Refusal::ActiveLevel { .. }
         | Refusal::Unreadable => true,
         Refusal::OtherNode { .. } | Refusal::ClusterNotNamed | Refusal::Unavailable { .. } | Refusal::Stopping => false,
     }

@@ -1,8 +1,9 @@
 //! Who is at the other end: the first two frames of a connection, and every reason to go no further.
 //!
-//! The caller says hello: `"partita" ‖ versions ‖ cluster ‖ own id ‖ expected id ‖ levels ‖ channel`. The other side
-//! welcomes it (`"partita" ‖ version ‖ cluster ‖ own id ‖ levels`) or refuses. A node that is not in a cluster yet
-//! names none, and may only ask to be taken in.
+//! The caller says hello: `"partita" ‖ versions ‖ cluster ‖ own id ‖ expected id ‖ levels ‖ active level ‖ channel`. The other side
+//! welcomes it (`"partita" ‖ version ‖ cluster ‖ own id ‖ levels ‖ active level`) or refuses. A node that is not in a cluster yet
+//! names none, and may only ask to be taken in. The active level is that of the log as the node knows it; who does not
+//! know the other's can work on no log with it.
 
 use partita_storage::codec::{Level, Levels};
 
@@ -48,6 +49,8 @@ pub(crate) enum Refusal {
     SameNode { node: u64 },
     #[error("it knows {own} of the replicated rules, not {named}")]
     Levels { own: Levels, named: Levels },
+    #[error("replicated level {active} holds, and one of the two knows only {known}")]
+    ActiveLevel { active: Level, known: Levels },
     #[error("a node without a cluster may only ask to be taken into one")]
     ClusterNotNamed,
     #[error("it cannot read the request")]
@@ -62,6 +65,7 @@ pub(crate) enum Refusal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Hello {
     pub(super) identity: PeerIdentity,
+    pub(super) active: Option<Level>,
     pub(super) expected: Option<u64>,
     pub(super) channel: Channel,
 }
@@ -75,6 +79,7 @@ impl Hello {
         out.push(u8::from(self.expected.is_some()));
         out.extend_from_slice(&self.expected.unwrap_or_default().to_le_bytes());
         put_levels(out, self.identity.levels);
+        out.push(Level::byte_of(self.active));
         out.push(self.channel.byte());
     }
 
@@ -94,14 +99,15 @@ impl Hello {
             _ => return Err(input.invalid()),
         };
         let levels = take_levels(&mut input)?;
+        let active = Level::new(input.byte()?);
         let channel = input.byte()?;
         let channel = Channel::from_byte(channel).ok_or_else(|| input.invalid())?;
         input.end()?;
-        Ok(Ok(Self { identity: PeerIdentity { cluster, node_id, levels }, expected, channel }))
+        Ok(Ok(Self { identity: PeerIdentity { cluster, node_id, levels }, active, expected, channel }))
     }
 
-    /// Whether `own` may serve who said this.
-    pub(super) fn check(&self, own: &PeerIdentity) -> Result<Caller, Refusal> {
+    /// Whether `own`, whose log is at the level `active`, may serve who said this.
+    pub(super) fn check(&self, own: &PeerIdentity, active: Option<Level>) -> Result<Caller, Refusal> {
         if let (Some(own), Some(named)) = (own.cluster, self.identity.cluster)
             && own != named
         {
@@ -114,6 +120,8 @@ impl Hello {
             return Err(Refusal::SameNode { node: own.node_id });
         }
         check_levels(own.levels, self.identity.levels)?;
+        check_active(active, self.identity.levels)?;
+        check_active(self.active, own.levels)?;
         Ok(Caller {
             node_id: self.identity.node_id,
             knows_cluster: own.cluster.is_some() && self.identity.cluster.is_some(),
@@ -125,15 +133,19 @@ impl Hello {
 
 /// What the other side says to a caller that it serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Welcome(pub(super) PeerIdentity);
+pub(super) struct Welcome {
+    pub(super) identity: PeerIdentity,
+    pub(super) active: Option<Level>,
+}
 
 impl Welcome {
     pub(super) fn put(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(MAGIC);
         out.push(NEWEST_VERSION);
-        put_cluster(out, self.0.cluster);
-        out.extend_from_slice(&self.0.node_id.to_le_bytes());
-        put_levels(out, self.0.levels);
+        put_cluster(out, self.identity.cluster);
+        out.extend_from_slice(&self.identity.node_id.to_le_bytes());
+        put_levels(out, self.identity.levels);
+        out.push(Level::byte_of(self.active));
     }
 
     pub(super) fn take(bytes: &[u8]) -> Result<Self, CodecError> {
@@ -143,26 +155,39 @@ impl Welcome {
         let cluster = take_cluster(&mut input)?;
         let node_id = input.integer()?;
         let levels = take_levels(&mut input)?;
+        let active = Level::new(input.byte()?);
         input.end()?;
-        Ok(Self(PeerIdentity { cluster, node_id, levels }))
+        Ok(Self { identity: PeerIdentity { cluster, node_id, levels }, active })
     }
 
     /// Whether it is whom `hello` was meant for: the caller checks too, and trusts no other side to have done it.
     pub(super) fn check(&self, hello: &Hello) -> Result<(), Refusal> {
-        if let (Some(named), Some(own)) = (hello.identity.cluster, self.0.cluster)
+        if let (Some(named), Some(own)) = (hello.identity.cluster, self.identity.cluster)
             && own != named
         {
             return Err(Refusal::OtherCluster { own, named });
         }
         match hello.expected {
-            Some(expected) if expected != self.0.node_id => Err(Refusal::OtherNode { own: self.0.node_id, expected }),
-            _ => check_levels(self.0.levels, hello.identity.levels),
+            Some(expected) if expected != self.identity.node_id => {
+                Err(Refusal::OtherNode { own: self.identity.node_id, expected })
+            }
+            _ => {
+                check_levels(self.identity.levels, hello.identity.levels)?;
+                check_active(self.active, hello.identity.levels)
+            }
         }
     }
 }
 
 fn check_levels(own: Levels, named: Levels) -> Result<(), Refusal> {
     if own.meet(named) { Ok(()) } else { Err(Refusal::Levels { own, named }) }
+}
+
+fn check_active(active: Option<Level>, known: Levels) -> Result<(), Refusal> {
+    match active {
+        Some(active) if !known.know(active) => Err(Refusal::ActiveLevel { active, known }),
+        Some(_) | None => Ok(()),
+    }
 }
 
 impl Refusal {
@@ -195,6 +220,10 @@ impl Refusal {
                 put_text(out, reason);
             }
             Self::Stopping => out.push(8),
+            Self::ActiveLevel { active, known } => {
+                out.extend_from_slice(&[9, active.number()]);
+                put_levels(out, *known);
+            }
         }
     }
 
@@ -210,6 +239,10 @@ impl Refusal {
             6 => Self::Unreadable,
             7 => Self::Unavailable { reason: input.text()? },
             8 => Self::Stopping,
+            9 => {
+                let active = Level::new(input.byte()?).ok_or_else(|| input.invalid())?;
+                Self::ActiveLevel { active, known: take_levels(&mut input)? }
+            }
             _ => return Err(input.invalid()),
         };
         input.end()?;

@@ -238,20 +238,25 @@ impl Dial {
         let stream = TcpStream::connect(&self.to.address).await.map_err(ConnectionError::Connect)?;
         stream.set_nodelay(true).map_err(ConnectionError::Io)?;
         let (mut reader, mut writer) = split(self.security.call(stream, &self.to.address).await?);
-        let hello = Hello { identity: self.identity, expected: self.to.node_id, channel: self.channel };
+        let active = self.levels.active();
+        let hello = Hello { identity: self.identity, active, expected: self.to.node_id, channel: self.channel };
         writer.write(&frame::encode(Kind::Hello, 0, 0, |out| hello.put(out))).await?;
         writer.flush().await?;
         let answer = reader.next().await?;
         match answer.kind {
             Kind::Welcome => {
                 let welcome = Welcome::take(&answer.payload).map_err(ConnectionError::Handshake)?;
+                self.levels.heard_of(welcome.active);
                 welcome.check(&hello).map_err(ConnectionError::Refused)?;
-                self.levels.note(welcome.0.node_id, welcome.0.levels);
+                self.levels.note(welcome.identity.node_id, welcome.identity.levels);
                 reader.allow_messages();
                 Ok((reader, writer))
             }
             Kind::Refusal => {
                 let refusal = Refusal::take(&answer.payload).map_err(ConnectionError::Handshake)?;
+                if let Refusal::ActiveLevel { active, .. } = refusal {
+                    self.levels.heard_of(Some(active));
+                }
                 Err(ConnectionError::Refused(refusal))
             }
             Kind::Hello | Kind::Request | Kind::Response | Kind::Ping | Kind::Pong => Err(ConnectionError::OutOfPlace),

@@ -150,11 +150,16 @@ impl Host {
         }
         let hello = Hello::take(&first.payload).map_err(ConnectionError::Handshake)?;
         let node = hello.as_ref().map_or(0, |hello| hello.identity.node_id);
-        match hello.and_then(|hello| hello.check(&self.identity)) {
+        if let Ok(hello) = &hello
+            && hello.identity.cluster == self.identity.cluster
+        {
+            self.levels.heard_of(hello.active);
+        }
+        match hello.and_then(|hello| hello.check(&self.identity, self.levels.active())) {
             Ok(caller) => {
                 self.refused.lock().remove(&node);
                 self.levels.note(caller.node_id, caller.levels);
-                let welcome = Welcome(self.identity);
+                let welcome = Welcome { identity: self.identity, active: self.levels.active() };
                 writer.write(&frame::encode(Kind::Welcome, 0, 0, |out| welcome.put(out))).await?;
                 writer.flush().await?;
                 reader.allow_messages();

@@ -94,6 +94,7 @@ fn refusals() -> Vec<(&'static str, Refusal)> {
         ("unreadable", Refusal::Unreadable),
         ("unavailable", Refusal::Unavailable { reason: "why".to_owned() }),
         ("stopping", Refusal::Stopping),
+        ("active-level", Refusal::ActiveLevel { active: Level::FIRST.next(), known: levels(1, 1) }),
     ]
 }
 
@@ -101,9 +102,13 @@ fn hellos() -> Vec<(&'static str, Hello)> {
     let identity = PeerIdentity { cluster: Some(ClusterId([1; 16])), node_id: 4, levels: levels(1, 2) };
     let outside = PeerIdentity { cluster: None, ..identity };
     vec![
-        ("member", Hello { identity, expected: Some(5), channel: Channel::Bulk }),
-        ("outside", Hello { identity: outside, expected: None, channel: Channel::Control }),
+        ("member", Hello { identity, active: Level::new(2), expected: Some(5), channel: Channel::Bulk }),
+        ("outside", Hello { identity: outside, active: None, expected: None, channel: Channel::Control }),
     ]
+}
+
+fn welcome(hello: &Hello) -> Welcome {
+    Welcome { identity: hello.identity, active: hello.active }
 }
 
 fn hex(put: impl FnOnce(&mut Vec<u8>)) -> String {
@@ -123,9 +128,7 @@ fn sent_bytes_never_change() {
     lines.extend(responses().iter().map(|(name, it)| format!("answer {name}: {}", hex(|out| it.put(out)))));
     lines.extend(refusals().iter().map(|(name, it)| format!("refusal {name}: {}", hex(|out| it.put(out)))));
     lines.extend(hellos().iter().map(|(name, it)| format!("hello {name}: {}", hex(|out| it.put(out)))));
-    lines.extend(
-        hellos().iter().map(|(name, it)| format!("welcome {name}: {}", hex(|out| Welcome(it.identity).put(out)))),
-    );
+    lines.extend(hellos().iter().map(|(name, it)| format!("welcome {name}: {}", hex(|out| welcome(it).put(out)))));
     let sent = lines.join("\n") + "\n";
     assert_eq!(sent, include_str!("../../testdata/peer_messages.txt"), "it is now:\n{sent}");
 }
@@ -146,7 +149,7 @@ fn messages_come_back_as_they_were() {
     }
     for (name, hello) in hellos() {
         assert_eq!(Hello::take(&bytes(|out| hello.put(out))), Ok(Ok(hello)), "{name}");
-        let welcome = Welcome(hello.identity);
+        let welcome = welcome(&hello);
         assert_eq!(Welcome::take(&bytes(|out| welcome.put(out))), Ok(welcome), "{name}");
     }
 }
@@ -176,7 +179,7 @@ fn every_shorter_or_longer_input_is_refused() {
     }
     for (name, hello) in hellos() {
         check_lengths(name, &bytes(|out| hello.put(out)), |input| Hello::take(input).is_ok());
-        check_lengths(name, &bytes(|out| Welcome(hello.identity).put(out)), |input| Welcome::take(input).is_ok());
+        check_lengths(name, &bytes(|out| welcome(&hello).put(out)), |input| Welcome::take(input).is_ok());
     }
 }
 

@@ -28,7 +28,7 @@ use std::time::Duration;
 pub(crate) use error::{ConnectionError, PeerError};
 pub(crate) use handshake::{Caller, PeerIdentity, Refusal};
 pub(crate) use listener::{Handler, Listener, Socket};
-pub(crate) use peers::Peers;
+pub(crate) use peers::{NotedLevels, Peers};
 pub(crate) use tls::Security;
 pub use tls::{TlsConfig, TlsError};
 

@@ -1,10 +1,11 @@
 //! Calling other nodes: one link for each of them and each channel, made when it is first needed.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
-use partita_storage::codec::Levels;
+use partita_storage::codec::{Level, LevelError, Levels};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::error::PeerError;
@@ -13,6 +14,7 @@ use super::link::{Dial, Link, Pending};
 use super::message::{Request, Response};
 use super::tls::Security;
 use super::{Channel, PeerAddress};
+use crate::levels::ActiveLevel;
 
 /// The way to every other node. Clones share their connections, which end with the last clone.
 #[derive(Clone, Debug)]
@@ -86,17 +88,52 @@ impl Peers {
     }
 }
 
-/// Which levels the nodes know that this one has talked to.
+/// Which levels the nodes know that this one has talked to, and the level of this one's log, which it tells them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct NotedLevels(Arc<Mutex<BTreeMap<u64, Levels>>>);
+pub(crate) struct NotedLevels(Arc<Levelling>);
+
+#[derive(Debug, Default)]
+struct Levelling {
+    said: Mutex<BTreeMap<u64, Levels>>,
+    own: OnceLock<ActiveLevel>,
+    /// The last that a peer said its log was at.
+    heard_of: watch::Sender<Option<Level>>,
+}
 
 impl NotedLevels {
+    /// From now on peers are told what holds in this node's log.
+    pub(crate) fn tell(&self, own: ActiveLevel) {
+        // A node has one log; told twice of it, the first one holds.
+        drop(self.0.own.set(own));
+    }
+
+    pub(super) fn active(&self) -> Option<Level> {
+        self.0.own.get().and_then(|own| *own.borrow())
+    }
+
     pub(super) fn note(&self, node_id: u64, levels: Levels) {
-        self.0.lock().insert(node_id, levels);
+        self.0.said.lock().insert(node_id, levels);
+    }
+
+    pub(super) fn heard_of(&self, active: Option<Level>) {
+        if active.is_some() {
+            self.0.heard_of.send_replace(active);
+        }
+    }
+
+    /// Returns when a peer's log is at a level that is not one of these.
+    pub(crate) async fn left_behind(&self, known: Levels) -> LevelError {
+        let mut heard_of = self.0.heard_of.subscribe();
+        loop {
+            if let Some(Err(error)) = heard_of.borrow_and_update().map(|level| known.check(level)) {
+                return error;
+            }
+            heard_of.changed().await.expect("the sender lives as long as this");
+        }
     }
 
     pub(crate) fn of(&self, node_id: u64) -> Option<Levels> {
-        self.0.lock().get(&node_id).copied()
+        self.0.said.lock().get(&node_id).copied()
     }
 }
 

@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
 use parking_lot::Mutex;
 use partita_core::id::Position;
-use partita_storage::codec::Levels;
+use partita_storage::codec::{Level, LevelError, Levels};
 use partita_storage::log::{EntryId, Vote};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -84,11 +84,15 @@ async fn serve(node_id: u64) -> Server {
 }
 
 async fn serve_at(address: SocketAddr, node_id: u64) -> Server {
+    serve_as(address, Peers::new(identity(node_id), Security::Plain)).await
+}
+
+async fn serve_as(address: SocketAddr, peers: Peers) -> Server {
     let clerk =
         Arc::new(Clerk { appended: Mutex::default(), callers: Mutex::default(), gate: watch::Sender::new(true) });
     let socket = Socket::bind(address).await.unwrap();
     let address = socket.address();
-    let listener = Listener::start(socket, &Peers::new(identity(node_id), Security::Plain), clerk.clone());
+    let listener = Listener::start(socket, &peers, clerk.clone());
     Server { clerk, address, listener }
 }
 
@@ -151,6 +155,29 @@ async fn long_messages_do_not_hold_up_another_channel() {
     );
 }
 
+/// Both know level 1, but the log is at level 2 already.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_does_not_know_the_active_level_is_refused_and_learns_of_it() {
+    let second = Level::FIRST.next();
+    let ahead = Peers::new(PeerIdentity { levels: Levels::upto(second), ..identity(2) }, Security::Plain);
+    let (_raised, active) = watch::channel(Some(second));
+    ahead.levels().tell(active);
+    let server = serve_as("127.0.0.1:0".parse().unwrap(), ahead.clone()).await;
+    let older = Peers::new(PeerIdentity { levels: Levels::upto(Level::FIRST), ..identity(1) }, Security::Plain);
+    let known = Levels::upto(Level::FIRST);
+    let refused = older.call(&to(server.address, 2), Channel::Control, &append(1), soon()).await.unwrap_err();
+    let expected = Refusal::ActiveLevel { active: second, known };
+    assert!(matches!(&refused, PeerError::Refused(refusal) if *refusal == expected), "{refused:?}");
+    let error = timeout_at(soon(), older.levels().left_behind(known)).await.unwrap();
+    assert_eq!(error, LevelError::Unknown { found: second, known });
+    assert_eq!(*server.clerk.callers.lock(), []);
+
+    // The other way round: who is ahead calls, and who is behind hears of it.
+    let server = serve_as("127.0.0.1:0".parse().unwrap(), Peers::new(identity(3), Security::Plain)).await;
+    let refused = ahead.call(&to(server.address, 3), Channel::Control, &append(1), soon()).await.unwrap_err();
+    assert!(matches!(&refused, PeerError::Refused(refusal) if *refusal == expected), "{refused:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn strangers_are_refused_and_told_why() {
     let server = serve(2).await;
@@ -211,7 +238,7 @@ async fn a_peer_that_is_not_there_is_told_from_one_that_does_not_answer() {
 /// Says hello as `node` does, and takes the answer.
 async fn shake_hands(address: SocketAddr, node: u64) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let hello = Hello { identity: identity(node), expected: None, channel: Channel::Bulk };
+    let hello = Hello { identity: identity(node), active: None, expected: None, channel: Channel::Bulk };
     stream.write_all(&frame::encode(Kind::Hello, 0, 0, |out| hello.put(out))).await.unwrap();
     let length = usize::try_from(stream.read_u32_le().await.unwrap()).unwrap();
     let mut welcome = vec![0; length];
@@ -284,7 +311,7 @@ async fn a_silent_peer_is_given_up() {
         let (stream, _) = listener.accept().await.unwrap();
         let (mut reader, mut writer) = split(Box::new(stream));
         assert_eq!(reader.next().await.unwrap().kind, Kind::Hello);
-        let welcome = Welcome(identity(2));
+        let welcome = Welcome { identity: identity(2), active: None };
         writer.write(&frame::encode(Kind::Welcome, 0, 0, |out| welcome.put(out))).await.unwrap();
         writer.flush().await.unwrap();
         std::future::pending::<()>().await;
