@@ -37,6 +37,8 @@ pub(super) enum Shape {
 pub(super) struct Load {
     pub shape: Shape,
     pub clients: usize,
+    /// Of the cluster that it is put on; clients talk to the leader.
+    pub nodes: usize,
     /// Whether every transfer debits one and the same account.
     pub hot: bool,
 }
@@ -78,10 +80,20 @@ struct BatchResult<'a> {
 pub(super) fn all() -> Vec<Load> {
     let mut loads = Vec::new();
     for hot in [false, true] {
-        loads.extend([8_000, 1_000, 100, 10, 1].map(|size| Load { shape: Shape::Batch(size), clients: 1, hot }));
-        loads.extend([32, 256].map(|clients| Load { shape: Shape::Single, clients, hot }));
+        loads.extend([8_000, 1_000, 100, 10, 1].map(|size| Load { shape: Shape::Batch(size), ..Load::one(1, hot) }));
+        loads.extend([32, 256].map(|clients| Load::one(clients, hot)));
     }
+    let three = |load| Load { nodes: 3, ..load };
+    loads.extend([8_000, 1_000, 100, 1].map(|size| three(Load { shape: Shape::Batch(size), ..Load::one(1, false) })));
+    loads.extend([32, 256].map(|clients| three(Load::one(clients, false))));
     loads
+}
+
+impl Load {
+    /// Singles on one node.
+    fn one(clients: usize, hot: bool) -> Self {
+        Self { shape: Shape::Single, clients, nodes: 1, hot }
+    }
 }
 
 impl Shape {
@@ -296,7 +308,7 @@ mod tests {
 
     #[test]
     fn requests_are_json_with_as_many_distinct_keys_as_transfers() {
-        let load = Load { shape: Shape::Batch(100), clients: 1, hot: false };
+        let load = Load { shape: Shape::Batch(100), ..Load::one(1, false) };
         let prepared = request(&load, &mut Draw(1));
         let body: serde_json::Value = serde_json::from_slice(&prepared.body).expect("it is JSON");
         let transfers = body["transfers"].as_array().expect("a list");

@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use futures::future::join_all;
 use hdrhistogram::Histogram;
 use tokio::process::Command;
 use tokio::signal::ctrl_c;
@@ -32,11 +33,13 @@ const EXAMPLES: &str = "\
 Examples:
   partita bench                                  all loads, five seconds each
   partita bench --only batch-8000 --seconds 20
+  partita bench --only three                     three nodes on this machine's loopback interface
   partita bench --format json > bench.json
   partita bench --url http://127.0.0.1:7070      a running server: throughput and latency only, in a book of its own
 
 The client runs on the same machine and shares its processors. Transfers go between 10,000 subaccounts of one control
-account, in the hot loads from one account to all of them. Keys are UUIDv7; requests are made before the clock starts.";
+account, in the hot loads from one account to all of them. Keys are UUIDv7; requests are made before the clock starts.
+On three nodes the clients talk to the leader; CPU and disk are those of all three.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -69,7 +72,7 @@ struct Measured {
     window: Duration,
     /// Microseconds per request, in the measured window.
     latency_us: Histogram<u64>,
-    /// Of a server that was started for it: what it cost from the end of set-up to its end.
+    /// Of the servers that were started for it: what they cost from the end of set-up to its end.
     cost: Option<Cost>,
     /// What `cost` is divided by.
     transfers_with_warm_up: u64,
@@ -88,6 +91,8 @@ pub enum BenchError {
     Spawn(#[source] std::io::Error),
     #[error("the server was not ready within {seconds} s; its log ends with: {log}")]
     NotReady { seconds: u64, log: String },
+    #[error("not all {nodes} nodes voted within {seconds} s")]
+    NotTogether { nodes: usize, seconds: u64 },
     #[error("the server did not end by itself within {seconds} s of SIGTERM")]
     NotStopped { seconds: u64 },
     #[error("the server ended with {status}; its log ends with: {log}")]
@@ -129,6 +134,8 @@ impl Bench {
         // A whole name means that load, even where it begins another one's.
         let is_whole_name = loads.iter().any(|load| load.name() == only);
         loads.retain(|load| if is_whole_name { load.name() == only } else { load.name().contains(only) });
+        // How many nodes a running server has is not ours to say.
+        loads.retain(|load| self.url.is_none() || load.nodes == 1);
         if loads.is_empty() {
             return Err(BenchError::NoLoad { only: only.to_owned() }.into());
         }
@@ -154,13 +161,48 @@ impl Bench {
     }
 
     async fn measure_own(&self, load: Load) -> Result<Measured, BenchError> {
-        let mut command = Command::new(std::env::current_exe().map_err(BenchError::Spawn)?);
-        command.arg("serve").args(&self.serve_arg);
-        let mut server = Server::start(command, &self.dir).await?;
-        let before = server.cost()?;
-        let mut measured = self.drive(load, server.url(), "bench").await?;
-        measured.cost = Some(server.stop().await?.since(&before));
+        let mut servers = self.start_servers(load.nodes).await?;
+        let before = servers.iter().map(Server::cost).collect::<Result<Vec<_>, _>>()?;
+        let mut measured = self.drive(load, servers[0].url(), "bench").await?;
+        for server in &servers[1..] {
+            let client = Client::new(server.url())?;
+            load::check_total(&load, &client, "bench", measured.transfers_with_warm_up).await?;
+        }
+        // Together: with the first of them the others would lose their leader.
+        let after = join_all(servers.iter_mut().map(Server::stop)).await;
+        let mut costs = Vec::new();
+        for (after, before) in after.into_iter().zip(&before) {
+            costs.push(after?.since(before));
+        }
+        measured.cost = Some(Cost::sum(&costs));
         Ok(measured)
+    }
+
+    /// A node that is alone, or a cluster, the leader first.
+    async fn start_servers(&self, nodes: usize) -> Result<Vec<Server>, BenchError> {
+        let program = std::env::current_exe().map_err(BenchError::Spawn)?;
+        let command = || {
+            let mut command = Command::new(&program);
+            command.arg("serve").args(&self.serve_arg);
+            command
+        };
+        if nodes == 1 {
+            return Ok(vec![Server::start(command(), &self.dir).await?]);
+        }
+        let mut servers = Vec::new();
+        let mut founder: Option<String> = None;
+        for id in 1..=nodes {
+            let raft = server::free_address().map_err(BenchError::Spawn)?;
+            let mut command = command();
+            command.args(["--node-id", &id.to_string(), "--raft-listen", &raft]);
+            if let Some(founder) = &founder {
+                command.args(["--join", founder]);
+            }
+            founder.get_or_insert(raft);
+            servers.push(Server::start(command, &self.dir).await?);
+        }
+        servers[0].wait_for_voters(nodes).await?;
+        Ok(servers)
     }
 
     async fn drive(&self, load: Load, url: &str, book: &str) -> Result<Measured, BenchError> {
@@ -174,12 +216,16 @@ impl Bench {
 }
 
 impl Load {
-    /// `batch-8000`, `single-32`, with `-hot` behind where one side is always the same account.
+    /// `batch-8000`, `single-32`, with `-hot` behind where one side is always the same account, and `-three` on three nodes.
     fn name(&self) -> String {
         let shape = match self.shape {
             Shape::Batch(size) => format!("batch-{size}"),
             Shape::Single => format!("single-{}", self.clients),
         };
-        if self.hot { format!("{shape}-hot") } else { shape }
+        match (self.hot, self.nodes) {
+            (true, _) => format!("{shape}-hot"),
+            (false, 1) => shape,
+            (false, _) => format!("{shape}-three"),
+        }
     }
 }

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use super::super::output::{self, Format};
 use super::{Measured, disk};
 
-const HEADINGS: [&str; 10] = [
+const HEADINGS: [&str; 11] = [
     "Load",
+    ">Nodes",
     ">Clients",
     ">Transfers",
     ">Transfers/s",
@@ -50,6 +51,7 @@ fn row(measured: &Measured) -> Vec<String> {
     let ms = |quantile| format!("{:.2}", quantile_ms(measured, quantile));
     vec![
         measured.load.name(),
+        measured.load.nodes.to_string(),
         measured.load.clients.to_string(),
         measured.transfers.to_string(),
         format!("{:.0}", per_second(measured)),
@@ -69,6 +71,7 @@ fn document(report: &Report<'_>) -> Value {
         .map(|measured| {
             json!({
                 "load": measured.load.name(),
+                "nodes": measured.load.nodes,
                 "clients": measured.load.clients,
                 "transfers": measured.transfers,
                 "seconds": measured.window.as_secs_f64(),

@@ -91,6 +91,23 @@ impl Server {
         Ok(cost)
     }
 
+    /// Until so many nodes of its cluster vote.
+    pub(super) async fn wait_for_voters(&self, nodes: usize) -> Result<(), BenchError> {
+        let client = Client::new(&self.url)?;
+        let deadline = Instant::now() + Duration::from_secs(READY_SECONDS);
+        loop {
+            let cluster = client.get_json("/v1/cluster", &[]).await?;
+            let members = cluster["members"].as_array().map_or(&[][..], Vec::as_slice);
+            if members.iter().filter(|member| member["standing"] == "voter").count() == nodes {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(BenchError::NotTogether { nodes, seconds: READY_SECONDS });
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
     fn is_ended(&self) -> Result<bool, BenchError> {
         let path = PathBuf::from(format!("/proc/{}/stat", self.pid));
         let stat = std::fs::read_to_string(&path).map_err(|source| BenchError::File {
@@ -157,6 +174,13 @@ impl Drop for Server {
 }
 
 impl Cost {
+    pub(super) fn sum(costs: &[Self]) -> Self {
+        Self {
+            cpu: costs.iter().map(|cost| cost.cpu).sum(),
+            disk_bytes: costs.iter().map(|cost| cost.disk_bytes).sum(),
+        }
+    }
+
     pub(super) fn since(&self, before: &Self) -> Self {
         let disk_bytes = self.disk_bytes.zip(before.disk_bytes).map(|(after, before)| after.saturating_sub(before));
         Self { cpu: self.cpu.saturating_sub(before.cpu), disk_bytes }
@@ -168,7 +192,7 @@ fn fields(stat: &str) -> impl Iterator<Item = &str> {
     stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace()
 }
 
-fn free_address() -> std::io::Result<String> {
+pub(super) fn free_address() -> std::io::Result<String> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }
 
