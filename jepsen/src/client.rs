@@ -63,6 +63,16 @@ impl Client {
         self.get(path).await?.expect(&[200])
     }
 
+    /// A read that must succeed and is no JSON.
+    pub async fn text(&self, path: &str) -> Result<String, HarnessError> {
+        let request = format!("GET {path}");
+        let no_answer = |source| HarnessError::NoAnswer { request: request.clone(), source };
+        let response = self.http.get(format!("{}{path}", self.url)).send().await.map_err(no_answer)?;
+        let status = response.status().as_u16();
+        let body = response.text().await.map_err(no_answer)?;
+        if status == 200 { Ok(body) } else { Err(HarnessError::Unexpected { request, status, body }) }
+    }
+
     /// Every decision so far, of all books.
     pub async fn feed(&self) -> Result<Vec<Value>, HarnessError> {
         self.lines("/v1/journal").await

@@ -9,7 +9,7 @@ use crate::HarnessError;
 use crate::books;
 use crate::client::Client;
 use crate::hosts::{Hosts, Place};
-use crate::node::Node;
+use crate::node::{Node, binary};
 
 const TOGETHER: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
@@ -27,6 +27,7 @@ struct Member {
     place: Place,
     data: PathBuf,
     flags: Vec<String>,
+    program: PathBuf,
     process: Option<Node>,
     is_paused: bool,
 }
@@ -44,7 +45,8 @@ impl Cluster {
             }
             flags.extend(args.iter().map(|&arg| arg.to_owned()));
             let data = directory.join(format!("node-{}", node + 1));
-            cluster.members.push(Member { place, data, flags, process: None, is_paused: false });
+            let program = binary()?;
+            cluster.members.push(Member { place, data, flags, program, process: None, is_paused: false });
             cluster.restart(node).await?;
         }
         cluster.wait_for_voters(size).await?;
@@ -104,10 +106,81 @@ impl Cluster {
     pub async fn restart(&mut self, node: usize) -> Result<(), HarnessError> {
         let member = &mut self.members[node];
         let flags: Vec<&str> = member.flags.iter().map(String::as_str).collect();
-        let mut process = Node::spawn_at(&member.place, &member.data, &flags)?;
+        let mut process = Node::spawn_at(&member.program, &member.place, &member.data, &flags)?;
         process.wait_until_alive().await?;
         member.process = Some(process);
         Ok(())
+    }
+
+    /// SIGTERM, and ended when it returns. From its next start on the node runs `program`.
+    pub async fn stop_for(&mut self, node: usize, program: &Path) -> Result<(), HarnessError> {
+        let member = &mut self.members[node];
+        member.program = program.to_owned();
+        let Some(mut process) = member.process.take() else { return Ok(()) };
+        let status = process.stop().await?;
+        if status.success() { Ok(()) } else { Err(HarnessError::EndedEarly { status, log: process.log_tail() }) }
+    }
+
+    /// Starts a node that is not running and waits for its end; returns what it said last.
+    pub async fn start_to_its_end(&mut self, node: usize) -> Result<String, HarnessError> {
+        let member = &self.members[node];
+        let flags: Vec<&str> = member.flags.iter().map(String::as_str).collect();
+        let mut process = Node::spawn_at(&member.program, &member.place, &member.data, &flags)?;
+        let status = process.wait_for_end("the end of a node that must not run").await?;
+        let said = process.log_tail();
+        assert!(!status.success(), "it ended as if all were well: {said}");
+        Ok(said)
+    }
+
+    /// Waits until a node answers reads and writes.
+    pub async fn wait_until_ready(&mut self, node: usize) -> Result<(), HarnessError> {
+        match &mut self.members[node].process {
+            Some(process) => process.wait_until_ready().await,
+            None => panic!("node {} does not run", node + 1),
+        }
+    }
+
+    /// Adds a node that asks to be taken in; returns its number when it answers.
+    pub async fn add(&mut self, directory: &Path, args: &[&str]) -> Result<usize, HarnessError> {
+        let node = self.size();
+        let place = self.hosts.place(node)?;
+        let mut flags = vec!["--node-id".to_owned(), (node + 1).to_string()];
+        flags.extend(["--raft-listen".to_owned(), place.raft.clone()]);
+        for member in &self.members {
+            flags.extend(["--join".to_owned(), member.place.raft.clone()]);
+        }
+        flags.extend(args.iter().map(|&arg| arg.to_owned()));
+        let data = directory.join(format!("node-{}", node + 1));
+        self.members.push(Member { place, data, flags, program: binary()?, process: None, is_paused: false });
+        self.restart(node).await?;
+        Ok(node)
+    }
+
+    /// Waits until a node's log does not go back to its beginning: a new node cannot begin with it.
+    pub async fn wait_for_purge(&self, node: usize) -> Result<(), HarnessError> {
+        let deadline = Instant::now() + TOGETHER;
+        loop {
+            let text = self.client(node).text("/metrics").await?;
+            let purged = text.lines().find_map(|line| line.strip_prefix("partita_raft_purged_index "));
+            if purged.is_some_and(|index| index != "0") {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(self.late("a purge of the log"));
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Whether the node said something since it was first started.
+    pub fn said(&self, node: usize, what: &str) -> Result<bool, HarnessError> {
+        self.members[node].process.as_ref().map_or(Ok(false), |process| process.said(what))
+    }
+
+    /// Every node's HTTP address, in their order.
+    #[must_use]
+    pub fn urls(&self) -> Vec<String> {
+        (0..self.size()).map(|node| self.url(node)).collect()
     }
 
     pub fn pause(&mut self, node: usize) -> Result<(), HarnessError> {

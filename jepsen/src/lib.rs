@@ -7,6 +7,7 @@
 //! - [`client`]: requests and answers as JSON values;
 //! - [`books`]: what a book holds, read whole, so that two can be compared;
 //! - [`transfers`]: a load whose every acknowledgement is remembered, and the check that nothing of it is lost;
+//! - [`reads`]: linearizable reads that must never go back, nor miss what was acknowledged before them;
 //! - [`every_operation`]: a book in which every operation happened, at random;
 //! - [`programs`]: hledger, ledger and beancount, and the trial balances that they compute from an export;
 //! - [`damage`]: bytes flipped and files cut behind a stopped node's back;
@@ -24,6 +25,7 @@ pub mod every_operation;
 pub mod hosts;
 pub mod node;
 pub mod programs;
+pub mod reads;
 pub mod transfers;
 
 use std::path::PathBuf;

@@ -37,13 +37,20 @@ impl Node {
         Self::run(Command::new(binary()?), data, None, args)
     }
 
-    /// The same at a place of a cluster.
-    pub fn spawn_at(place: &Place, data: &Path, args: &[&str]) -> Result<Self, HarnessError> {
+    /// A node of another program than [`binary`].
+    pub async fn start_program(program: &Path, data: &Path, args: &[&str]) -> Result<Self, HarnessError> {
+        let mut node = Self::run(Command::new(program), data, None, args)?;
+        node.wait_until_ready().await?;
+        Ok(node)
+    }
+
+    /// The same at a place of a cluster, with a program of its own.
+    pub fn spawn_at(program: &Path, place: &Place, data: &Path, args: &[&str]) -> Result<Self, HarnessError> {
         let command = match place.enter.split_first() {
-            None => Command::new(binary()?),
+            None => Command::new(program),
             Some((enter, more)) => {
                 let mut command = Command::new(enter);
-                command.args(more).arg(binary()?);
+                command.args(more).arg(program);
                 command
             }
         };
@@ -177,6 +184,12 @@ impl Node {
         self.child.try_wait().map_err(|source| self.lost(source))
     }
 
+    /// Whether it, or a node before it on the same directory, said something.
+    pub fn said(&self, what: &str) -> Result<bool, HarnessError> {
+        let text = std::fs::read(&self.log).map_err(|source| self.lost(source))?;
+        Ok(String::from_utf8_lossy(&text).contains(what))
+    }
+
     /// The last part of what it, and the nodes before it on the same directory, said.
     #[must_use]
     pub fn log_tail(&self) -> String {
@@ -219,6 +232,12 @@ pub fn binary() -> Result<PathBuf, HarnessError> {
             if beside.is_file() { beside } else { test.ancestors().nth(2).unwrap_or(Path::new(".")).join("partita") }
         }
     };
+    if path.is_file() { Ok(path) } else { Err(HarnessError::NoBinary { path }) }
+}
+
+/// The program of the version after this one, for tests of an upgrade (`api/examples/next_level.rs`).
+pub fn next_binary() -> Result<PathBuf, HarnessError> {
+    let path = binary()?.with_file_name("examples").join("next_level");
     if path.is_file() { Ok(path) } else { Err(HarnessError::NoBinary { path }) }
 }
 

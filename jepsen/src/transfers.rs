@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
@@ -16,6 +17,10 @@ use crate::client::Client;
 pub const BOOK: &str = "load";
 const ACCOUNTS: u64 = 500;
 const BANK: &str = "assets:bank";
+/// How long a client waits for a node that may have been stopped.
+const PATIENCE: Duration = Duration::from_secs(4);
+/// Before the same is sent to the next node.
+const AGAIN: Duration = Duration::from_millis(20);
 const WALLET: &str = "liabilities:wallet";
 
 /// What has been sent and acknowledged over all rounds against one data directory.
@@ -24,6 +29,8 @@ pub struct Transfers {
     inner: Arc<Mutex<Known>>,
     /// Of keys: no two rounds share one.
     next: Arc<AtomicU64>,
+    /// The greatest position that was acknowledged.
+    acknowledged_position: Arc<AtomicU64>,
 }
 
 #[derive(Debug, Default)]
@@ -31,6 +38,8 @@ struct Known {
     sent: BTreeSet<String>,
     /// Key → (number, position).
     acknowledged: BTreeMap<String, (u64, u64)>,
+    /// When each request was answered.
+    answered_at: Vec<Instant>,
 }
 
 /// A running load.
@@ -70,6 +79,56 @@ impl Transfers {
             running.spawn(self.clone().client(client.clone(), Arc::clone(&stopped)));
         }
         Running { stopped, clients: running }
+    }
+
+    /// The same over several nodes. A client that gets no definite answer sends the same again, keys and all, to the
+    /// next node, until it has one: it ends only when it is stopped. `most` is the greatest batch.
+    #[must_use]
+    pub fn start_over(&self, urls: &[String], clients: usize, most: u64) -> Running {
+        let stopped = Arc::new(AtomicBool::new(false));
+        let nodes: Vec<Client> = urls.iter().map(|url| Client::with_timeout(url, PATIENCE)).collect();
+        let mut running = JoinSet::new();
+        for number in 0..clients {
+            running.spawn(self.clone().persistent(nodes.clone(), number, most, Arc::clone(&stopped)));
+        }
+        Running { stopped, clients: running }
+    }
+
+    /// The greatest position that was acknowledged, kept up to date.
+    #[must_use]
+    pub fn acknowledged_position(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.acknowledged_position)
+    }
+
+    /// When requests were answered, in their order, from the last one before `since` on.
+    pub async fn answers_since(&self, since: Instant) -> Vec<Instant> {
+        let known = self.inner.lock().await;
+        let first = known.answered_at.partition_point(|at| *at <= since).saturating_sub(1);
+        known.answered_at[first..].to_vec()
+    }
+
+    async fn persistent(self, nodes: Vec<Client>, number: usize, most: u64, stopped: Arc<AtomicBool>) {
+        let mut at = number;
+        while !stopped.load(Ordering::Relaxed) {
+            let first = self.next.fetch_add(most, Ordering::Relaxed);
+            let size = 1 + (first / most * 37) % most;
+            loop {
+                let node = &nodes[at % nodes.len()];
+                let sent = if size == 1 { self.single(node, first).await } else { self.batch(node, first, size).await };
+                match sent {
+                    Ok(()) => break,
+                    Err(_no_answer) if stopped.load(Ordering::Relaxed) => return,
+                    Err(HarnessError::Unexpected { request, status, body }) if status != 503 && status != 504 => {
+                        panic!("{request} was answered {status}: {body}");
+                    }
+                    // The node is gone, or nobody leads, or it is not known what became of it.
+                    Err(_no_answer) => {
+                        at += 1;
+                        tokio::time::sleep(AGAIN).await;
+                    }
+                }
+            }
+        }
     }
 
     pub async fn acknowledged(&self) -> usize {
@@ -121,7 +180,9 @@ impl Transfers {
         for (key, answer) in answers {
             let number = |field: &str| answer[field].as_u64().expect("a posted transfer has a number and a position");
             known.acknowledged.insert(key.clone(), (number("number"), number("position")));
+            self.acknowledged_position.fetch_max(number("position"), Ordering::SeqCst);
         }
+        known.answered_at.push(Instant::now());
     }
 
     /// Reads the whole book and holds it against what was sent and acknowledged.
