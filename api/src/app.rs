@@ -20,6 +20,7 @@ use crate::body::BodyBudget;
 use crate::names::{Directory, Names};
 use crate::problem::{Code, POSITION, Problem};
 use crate::query::{Consistency, Freshness};
+use crate::report::Closings;
 use crate::routes::Decided;
 use crate::routes::entries::{EntryJson, Source};
 use partita_consensus::{Node, ReadError};
@@ -39,6 +40,7 @@ struct Inner {
     node: Node,
     directory: Directory,
     bodies: BodyBudget,
+    closings: Closings,
     stopping: watch::Sender<bool>,
 }
 
@@ -78,7 +80,7 @@ impl App {
     pub fn new(node: Node) -> Self {
         let directory = Directory::new(node.reader().clone());
         let (stopping, _nobody) = watch::channel(false);
-        let inner = Inner { node, directory, bodies: BodyBudget::default(), stopping };
+        let inner = Inner { node, directory, bodies: BodyBudget::default(), closings: Closings::default(), stopping };
         Self { inner: Arc::new(inner), reflected: Arc::default() }
     }
 
@@ -89,6 +91,10 @@ impl App {
 
     pub(crate) fn bodies(&self) -> &BodyBudget {
         &self.inner.bodies
+    }
+
+    pub(crate) fn closings(&self) -> &Closings {
+        &self.inner.closings
     }
 
     pub(crate) fn directory(&self) -> &Directory {

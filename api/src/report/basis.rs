@@ -173,6 +173,11 @@ impl Basis {
         Ok(())
     }
 
+    /// The entries that closed fiscal years, as known at the position, and those that reversed them.
+    pub(crate) fn closings(&self, app: &App) -> Result<Vec<Entry>, Problem> {
+        app.closings().until(app, self.names.book.id, self.position, patience()).ok_or_else(impatient)
+    }
+
     /// Whether a date lies in the report's period.
     pub(crate) fn holds(&self, date: Date) -> bool {
         self.from.is_none_or(|from| from <= date) && date <= self.as_of

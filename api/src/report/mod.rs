@@ -4,6 +4,7 @@
 //! Every rendering takes a report piece by piece, so that one whose length grows with the journal is streamed.
 
 mod basis;
+mod closings;
 mod csv;
 mod html;
 mod json;
@@ -23,6 +24,7 @@ use crate::values::format_instant;
 
 pub(crate) use basis::STEP_BYTES;
 pub use basis::{Basis, ReportJson, ReportQuery, Reporting, SectionJson};
+pub(crate) use closings::Closings;
 pub(crate) use respond::{Piece, respond, stream};
 
 /// How a report is written.

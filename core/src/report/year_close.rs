@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::Posted;
 use crate::account::{Account, Class};
+use crate::entry::{Entry, Side};
 use crate::id::{AccountId, CurrencyId};
 use crate::state::Movement;
 use crate::time::Date;
@@ -46,6 +47,23 @@ pub fn virtually_closed<'a>(
         }
     }
     closed
+}
+
+/// What takes entries out of what was posted again: their lines with the other sign.
+pub fn without<'e>(entries: impl IntoIterator<Item = &'e Entry>) -> Vec<Posted> {
+    let mut taken = vec![];
+    for entry in entries {
+        for line in &entry.lines {
+            let minor = -line.amount.minor();
+            let movement = match line.side {
+                Side::Debit => Movement { debits: minor, credits: 0 },
+                Side::Credit => Movement { debits: 0, credits: minor },
+            };
+            let (account, currency, date) = (line.account, line.currency, entry.effective_date);
+            taken.push(Posted { account, currency, date, movement });
+        }
+    }
+    taken
 }
 
 fn movement(debit_balance: i128) -> Movement {

@@ -138,7 +138,7 @@ impl<E: TableEngine> Reader<E> {
             if of.may_be_in(block)? {
                 bytes += of.decisions(block, from, until, &mut found.decisions)?;
             }
-            found.next = block.header().last().next();
+            found.next = block.header().last().min(until).next();
             let is_enough = bytes >= max_bytes || blocks == MAX_BLOCKS;
             Ok(if is_enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;

@@ -8,6 +8,7 @@ use partita_core::id::CurrencyId;
 use partita_core::report::financial_statements::{
     LineOf, Part, Span, StatementLine, balance_sheet as make_balance_sheet, income_statement as make_income_statement,
 };
+use partita_core::report::year_close::without;
 use partita_core::time::Date;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -132,7 +133,8 @@ fn income_statement_of(app: &App, basis: &Basis, query: &IncomeStatementQuery) -
         }
     }
     let cuts = spans.iter().flat_map(|span| [Some(span.to), span.from.and_then(Date::previous)]).flatten();
-    let posted = basis.posted(app, cuts)?;
+    let mut posted = basis.posted(app, cuts)?;
+    posted.extend(without(&basis.closings(app)?));
     let accounts = basis.accounts(app);
     let made = make_income_statement(accounts.iter().map(|account| &**account), &posted, &spans);
     let shown = Shown { names: &basis.names, columns: spans.len() };

@@ -149,6 +149,10 @@ fn make(app: &App, basis: &Basis, query: &TrialBalanceQuery) -> Result<Report, P
     let mut cuts: Vec<_> = asked.into_iter().flatten().collect();
     let posted = match query.closing {
         None | Some(ClosingForm::None) => basis.posted(app, cuts)?,
+        Some(ClosingForm::Virtual) if compared.is_some() => {
+            // The years that are over at one date are not those that are over at the other.
+            return Err(parameter("compare_as_of", "cannot stand beside closing=virtual"));
+        }
         Some(ClosingForm::Virtual) => {
             let retained = retained_earnings(app, basis)?;
             // Every year that ends between the first date and the last closes by itself.
@@ -162,10 +166,9 @@ fn make(app: &App, basis: &Basis, query: &TrialBalanceQuery) -> Result<Report, P
                 cuts.extend(Some(end).filter(|end| Some(*end) < last));
                 year = end.next().map(|date| basis.fiscal_year(date));
             }
-            let latest = last.unwrap_or(basis.as_of);
             let posted = basis.posted(app, cuts)?;
             let chart = accounts.iter().map(|account| &**account);
-            virtually_closed(chart, posted, retained.id, latest, |date| basis.fiscal_year(date))
+            virtually_closed(chart, posted, retained.id, basis.as_of, |date| basis.fiscal_year(date))
         }
     };
     let adjusting = if query.adjusted == Some(AdjustedForm::True) { adjusting(app, basis)? } else { vec![] };

@@ -121,6 +121,51 @@ async fn earnings_are_those_of_the_book_s_own_fiscal_year() {
 }
 
 #[tokio::test]
+async fn an_income_statement_is_the_same_before_and_after_its_year_is_closed() {
+    let ledger = two_years().await;
+    let statement = "income-statement?as_of=2026-01-31&compare_as_of=2025-12-31";
+    let content = |mut report: Value| {
+        for member in ["position", "last_entry", "head", "head_position"] {
+            report.as_object_mut().unwrap().remove(member);
+        }
+        report
+    };
+    let before = content(report(&ledger, statement).await);
+    for month in 1..=12 {
+        let path = format!("periods/2025-{month:02}/soft-close");
+        ledger.made(&path, &path, json!({})).await;
+    }
+    ledger.made("years/2025/close", "close", json!({})).await;
+    assert_eq!(content(report(&ledger, statement).await), before);
+    let sheet = report(&ledger, "balance-sheet?as_of=2026-01-31").await;
+    assert_eq!(
+        amounts(&sheet["sections"][2], "amount"),
+        pairs(&[("equity:retained-earnings", "91.00"), ("current_earnings", "20.00"), ("against_memo", "2.00")])
+    );
+    // From one revenue to another: a second closing that leaves nothing for retained earnings.
+    let moved = entry("adjusting", "2025-12-31", "revenue:subscription", "revenue:usage", "30.00");
+    ledger.made("entries", "moved", moved).await;
+    ledger.made("years/2025/close", "again", json!({})).await;
+    let again = report(&ledger, statement).await;
+    assert_eq!(
+        amounts(&again["sections"][0], "compared"),
+        pairs(&[
+            ("revenue:subscription", "70.00"),
+            ("revenue:usage", "30.00"),
+            ("revenue:credits-and-refunds", "0.00")
+        ])
+    );
+    assert_eq!(again["totals"], before["totals"]);
+    // The first closing, reversed in the next year, is in neither year's statement.
+    let entries = ledger.get("/v1/books/acme/entries?kind=closing").await.expect(200);
+    let number = entries["data"][0]["number"].as_u64().unwrap();
+    let path = format!("entries/{number}/reverse");
+    ledger.made(&path, "reverse", json!({"effective_date": "2026-01-15"})).await;
+    assert_eq!(report(&ledger, statement).await["totals"], before["totals"]);
+    ledger.close().await;
+}
+
+#[tokio::test]
 async fn a_trial_balance_shows_what_adjusting_entries_changed_and_closes_years_virtually() {
     let ledger = two_years().await;
     let row = |report: &Value, account: &str| {
@@ -194,6 +239,7 @@ async fn a_general_ledger_runs_from_the_opening_to_the_trial_balance() {
         ("income-statement?compare_from=2026-01-01", "malformed"),
         ("trial-balance?adjusted=perhaps", "malformed"),
         ("trial-balance?format=pdf", "malformed"),
+        ("trial-balance?closing=virtual&compare_as_of=2025-01-01", "malformed"),
         ("trial-balance?from=1000-01-01&as_of=3000-01-01&closing=virtual", "malformed"),
         ("journal?account=assets:bank", "unknown_field"),
         ("journal?from=2026-02-01&as_of=2026-01-01", "malformed"),
