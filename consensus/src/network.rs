@@ -194,10 +194,10 @@ impl RaftNetworkV2<TypeConfig> for Follower {
         rpc: AppendEntriesRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>> {
-        match self.ask(Request::Append(rpc), &option).await? {
-            Response::Append(answer) => Ok(answer),
-            _ => Err(other_answer()),
-        }
+        let Response::Append(answer) = self.ask(Request::Append(rpc), &option).await? else {
+            return Err(other_answer());
+        };
+        Ok(answer)
     }
 
     fn stream_append<'s, S>(
@@ -218,10 +218,8 @@ impl RaftNetworkV2<TypeConfig> for Follower {
         rpc: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
-        match self.ask(Request::Vote(rpc), &option).await? {
-            Response::Vote(answer) => Ok(answer),
-            _ => Err(other_answer()),
-        }
+        let Response::Vote(answer) = self.ask(Request::Vote(rpc), &option).await? else { return Err(other_answer()) };
+        Ok(answer)
     }
 
     async fn pre_vote(
@@ -229,10 +227,10 @@ impl RaftNetworkV2<TypeConfig> for Follower {
         rpc: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
-        match self.ask(Request::PreVote(rpc), &option).await? {
-            Response::PreVote(answer) => Ok(answer),
-            _ => Err(other_answer()),
-        }
+        let Response::PreVote(answer) = self.ask(Request::PreVote(rpc), &option).await? else {
+            return Err(other_answer());
+        };
+        Ok(answer)
     }
 
     async fn full_snapshot(
@@ -251,9 +249,9 @@ impl RaftNetworkV2<TypeConfig> for Follower {
         rpc: TransferLeaderRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<TransferLeaderResponse<TypeConfig>, RPCError<TypeConfig>> {
-        match self.ask(Request::TransferLeader(rpc), &option).await? {
-            Response::TransferLeader(answer) => Ok(answer),
-            _ => Err(other_answer()),
-        }
+        let Response::TransferLeader(answer) = self.ask(Request::TransferLeader(rpc), &option).await? else {
+            return Err(other_answer());
+        };
+        Ok(answer)
     }
 }

@@ -25,6 +25,7 @@ use crate::appender::{AppenderHandle, LogRequest, start_appender};
 use crate::applier::{ApplierHandle, Contiguity, Durable, Work, start_applier};
 use crate::barrier::{Barrier, ReadError};
 use crate::batcher::{Batcher, SubmitError};
+use crate::cluster::change::Change;
 use crate::cluster::joining::{self, JoinError};
 use crate::cluster::message::Join;
 use crate::cluster::operations::Cluster;
@@ -47,6 +48,9 @@ use partita_storage::state::{OpenError, Reader, StateConfig, open_state};
 
 /// How long openraft may take for one step of its own that nobody waits for.
 const RAFT_STEP: Duration = Duration::from_secs(60);
+
+/// How long a leader that ends tries to have another lead.
+const HAND_OVER: Duration = Duration::from_secs(3);
 
 #[derive(Clone, Debug)]
 pub struct NodeConfig {
@@ -492,12 +496,13 @@ impl<T: TableEngine> Node<T> {
         }
     }
 
-    /// Takes no more commands, waits until those taken are answered (at most until `deadline`), writes a checkpoint
-    /// so that the next start has nothing to replay, and closes the log.
+    /// Lets another node lead, takes no more commands, waits until those taken are answered (at most until `deadline`),
+    /// writes a checkpoint so that the next start has nothing to replay, and closes the log.
     pub async fn shutdown(&self, deadline: Instant) {
         if self.closing.swap(true, Ordering::AcqRel) {
             return;
         }
+        self.hand_over(deadline).await;
         self.batcher.drain(deadline).await;
         self.listener.lock().take();
         if let Err(error) = self.raft.shutdown().await {
@@ -510,6 +515,20 @@ impl<T: TableEngine> Node<T> {
         let (done, closed) = oneshot::channel();
         if self.log.send(LogRequest::Close { done }).is_err() || closed.await.is_err() {
             tracing::warn!("the raft log was not closed in order; it is durable all the same");
+        }
+    }
+}
+
+impl<T: TableEngine> Node<T> {
+    /// A leader that ends lets another lead before: nobody has to miss it first.
+    async fn hand_over(&self, deadline: Instant) {
+        let members = self.metrics.borrow_watched().membership_config.voter_ids().count();
+        if self.leadership.now() != Leader::Own || members == 1 {
+            return;
+        }
+        let deadline = deadline.min(Instant::now() + HAND_OVER);
+        if let Err(error) = self.cluster.change(Change::TransferLeader { to: None }, deadline).await {
+            tracing::info!(error = chain(&error), "nobody takes over: the others will elect a leader");
         }
     }
 }

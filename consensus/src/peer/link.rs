@@ -195,9 +195,9 @@ async fn run(dial: Dial, mut queue: mpsc::Receiver<Outgoing>) {
             Ok((reader, writer)) => {
                 pause = SHORTEST_PAUSE;
                 dial.trouble.reached(&dial.to);
-                match converse(reader, writer, first, &mut queue).await {
-                    ConnectionError::Idle | ConnectionError::Stopping => {}
-                    error => dial.trouble.lost(&dial.to, &chain(&error)),
+                let ended = converse(reader, writer, first, &mut queue).await;
+                if !matches!(ended, ConnectionError::Idle | ConnectionError::Stopping) {
+                    dial.trouble.lost(&dial.to, &chain(&ended));
                 }
             }
             Err(error) => {
@@ -212,9 +212,10 @@ async fn run(dial: Dial, mut queue: mpsc::Receiver<Outgoing>) {
 
 /// Fails what waits for a connection that was not made.
 fn fail_all(first: Outgoing, queue: &mut mpsc::Receiver<Outgoing>, error: ConnectionError) {
-    let error = match error {
-        ConnectionError::Refused(refusal) => PeerError::Refused(refusal),
-        other => PeerError::NotSent(Arc::new(other)),
+    let error = if let ConnectionError::Refused(refusal) = error {
+        PeerError::Refused(refusal)
+    } else {
+        PeerError::NotSent(Arc::new(error))
     };
     // All of them before any: who is told may ask again at once, and that is for the next attempt.
     let mut waiting = vec![first];

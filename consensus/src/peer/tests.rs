@@ -63,7 +63,12 @@ impl Handler for Clerk {
                     pieces.iter().map(|piece| Receipt::Decided(Position(piece.len().try_into().unwrap()))).collect();
                 Ok(Response::Submit(Ok(receipts)))
             }
-            _ => Err(Refusal::Unavailable { reason: "this is a test".to_owned() }),
+            Request::Vote(_)
+            | Request::PreVote(_)
+            | Request::TransferLeader(_)
+            | Request::ReadIndex
+            | Request::Snapshot(_)
+            | Request::Cluster(_) => Err(Refusal::Unavailable { reason: "this is a test".to_owned() }),
         };
         async move {
             gate.wait_for(|is_open| *is_open).await.unwrap();
