@@ -160,6 +160,16 @@ pub struct DryRunJson {
     pub blockers: Vec<BlockerJson>,
 }
 
+/// What `close` answers: the closed period or, with `dry_run`, what stands in the way.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = PeriodClose)]
+#[allow(dead_code, reason = "documents the two answers of one route")]
+pub enum CloseJson {
+    Closed(Box<PeriodJson>),
+    DryRun(DryRunJson),
+}
+
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = SealedBalance)]
 pub struct SealedBalanceJson {
@@ -295,7 +305,7 @@ pub async fn soft_close(
 /// Close a soft-closed period and seal its trial balance. With `dry_run`, only say what stands in the way.
 #[utoipa::path(post, path = "/v1/books/{book}/periods/{period}/close", tag = "periods",
     params(("book" = String, Path), ("period" = String, Path), IdempotencyHeader), request_body = CloseForm,
-    responses((status = 200, body = PeriodJson), (status = "default", body = ProblemJson)))]
+    responses((status = 200, body = CloseJson), (status = "default", body = ProblemJson)))]
 pub async fn close(
     State(app): State<App>,
     path: PathArgs,

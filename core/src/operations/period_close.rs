@@ -91,6 +91,7 @@ fn fx_blocker(state: &impl Read, book: &Book, period: PeriodId) -> Option<Blocke
         Err(CannotValue::RateMissing(currency)) => {
             Some(Blocker::RateMissing { account, currency: known_currency(state, book.id, currency).code })
         }
+        // Beyond every number it is certainly not zero.
         Err(CannotValue::TooLarge) => {
             let functional = known_currency(state, book.id, book.functional_currency);
             Some(Blocker::FxPosition { account, currency: functional.code, balance: i128::MAX, decimals: 0 })

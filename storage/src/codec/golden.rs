@@ -260,10 +260,9 @@ fn numbered<T: Stored + PartialEq + Debug + 'static>(name: &str, values: Vec<T>)
 fn all() -> Vec<Sample> {
     let mut all: Vec<Sample> = Vec::new();
     for operation in samples::operations() {
-        let name = match &operation {
-            Operation::OpenFiscalBook(_) => "OpenFiscalBook".to_owned(),
-            other => format!("{:?}", other.kind()),
-        };
+        // Both open a book.
+        let is_fiscal = matches!(operation, Operation::OpenFiscalBook(_));
+        let name = if is_fiscal { "OpenFiscalBook".to_owned() } else { format!("{:?}", operation.kind()) };
         all.push(batch(&name, vec![samples::command(operation)]));
     }
     let two = samples::operations().into_iter().take(2).map(samples::command).collect();

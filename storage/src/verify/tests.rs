@@ -131,6 +131,7 @@ fn entry() -> PostEntry {
 }
 
 /// Every operation at least once, several refusals, and both kinds of expiry.
+#[allow(clippy::too_many_lines, reason = "a list")]
 fn operations() -> Vec<Operation> {
     let refund_of = |name| MoveRefund { id: id(name), details: on("2026-01-06") };
     let capture = |name, amount: Option<&str>, is_final| {
@@ -588,7 +589,8 @@ fn a_forged_seal_is_found() {
             Outcome::Refused(_) => false,
         })
     };
-    let changes: [(&str, fn(&mut Seal)); 5] = [
+    type Change = fn(&mut Seal);
+    let changes: [(&str, Change); 5] = [
         ("seal's journal head", |seal| seal.journal.hash.0[0] ^= 1),
         ("seal's last entry", |seal| seal.last_entry = seal.last_entry.next()),
         ("sealed balances", |seal| seal.balances[0].debits += 1),
