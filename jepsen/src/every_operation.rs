@@ -35,7 +35,7 @@ const CUSTOMERS: u32 = 12;
 const ROUNDS: u32 = 10;
 
 /// Everything that a caller can ask of one book.
-pub const OPERATIONS: [&str; 22] = [
+pub const OPERATIONS: [&str; 30] = [
     "register_currency",
     "open_account",
     "close_account",
@@ -58,6 +58,14 @@ pub const OPERATIONS: [&str; 22] = [
     "create_refund",
     "settle_refund",
     "fail_refund",
+    "soft_close_period",
+    "close_period",
+    "reopen_period",
+    "record_rate",
+    "convert",
+    "revalue",
+    "recognise",
+    "close_year",
 ];
 
 struct Filling<'a> {
@@ -111,6 +119,7 @@ pub async fn fill(
         for _ in 0..requests {
             filling.one().await?;
         }
+        filling.close_and_reopen().await?;
         accepted = accepted_operations(client, book).await?;
         if OPERATIONS.iter().all(|operation| accepted.contains_key(*operation)) {
             return Ok(accepted);
@@ -193,7 +202,8 @@ impl Filling<'_> {
             68..74 => self.hold().await,
             74..84 => self.entry().await,
             84..90 => self.transfer().await,
-            90..96 => self.batch().await,
+            90..94 => self.batch().await,
+            94..96 => self.finance().await,
             96..98 => {
                 let number = self.random.random_range(1..=self.entries.max(1));
                 let body = json!({"effective_date": self.date(), "description": self.description()});
@@ -207,6 +217,39 @@ impl Filling<'_> {
                 }
             },
         }
+    }
+
+    /// The first year is closed and opened again, so that what is dated in it can be posted in the next round.
+    async fn close_and_reopen(&mut self) -> Result<(), HarnessError> {
+        let period = |month: u32, action: &str| format!("/periods/2024-{month:02}/{action}");
+        for month in 1..=12 {
+            self.send(&period(month, "soft-close"), &json!({})).await?;
+        }
+        self.send("/years/2024/close", &json!({})).await?;
+        self.send(&period(1, "close"), &json!({"accept": ["must_zero", "unapplied_cash", "fx_position"]})).await?;
+        for month in (1..=12).rev() {
+            self.send(&period(month, "reopen"), &json!({"reason": "a late invoice"})).await?;
+        }
+        Ok(())
+    }
+
+    async fn finance(&mut self) -> Result<(), HarnessError> {
+        let (path, body) = match self.random.random_range(0..4) {
+            // One early enough for every revaluation.
+            0 => (
+                "/rates",
+                json!({"base": "EUR", "quote": "USD", "rate": "1.0911", "date": "2020-01-01", "source": "ecb"}),
+            ),
+            1 => ("/revaluations", json!({"date": self.date()})),
+            2 => ("/recognitions", json!({"through": self.date()})),
+            _ => (
+                "/conversions",
+                json!({"from": "assets:bank", "amount": self.cents(20_000), "currency": "EUR", "to": "assets:bank",
+                    "received": self.cents(20_000), "received_currency": "USD", "fee": "0.07",
+                    "effective_date": self.date()}),
+            ),
+        };
+        self.send(path, &body).await.map(drop)
     }
 
     async fn charge(&mut self) -> Result<(), HarnessError> {

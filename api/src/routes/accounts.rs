@@ -143,7 +143,7 @@ pub struct AccountForm {
 }
 
 impl AccountForm {
-    fn operation(self) -> Result<Operation, Problem> {
+    pub(crate) fn operation(self) -> Result<Operation, Problem> {
         let currencies = match self.currencies {
             None => Currencies::Any,
             Some(codes) if codes.is_empty() => {

@@ -38,7 +38,7 @@ pub struct ExportQuery {
 
 /// A book in a notation that hledger, ledger, beancount or a spreadsheet reads, with balances at its end.
 ///
-/// It says which position it shows. A body that breaks off is no export: read it to its end.
+/// It is the book as it was at `Partita-Position`. A body that breaks off is no export: read it to its end.
 #[utoipa::path(get, path = "/v1/books/{book}/export", tag = "reports",
     params(("book" = String, Path), ExportQuery, ReadQuery),
     responses((status = 200, content((String = "text/plain"), (String = "text/csv"), (String = "application/x-ndjson"))),
@@ -56,6 +56,7 @@ pub async fn get(State(app): State<App>, path: PathArgs, query: Read<ExportQuery
     app.respond(query.fresh, move |app| {
         let names = app.directory().find(&code).ok_or_else(|| unknown_book(&code))?;
         let export = Export::take(app, &names, slice)?;
+        app.reflect(export.position);
         let notation = format.notation(&export)?;
         let content_type = HeaderValue::from_static(format.content_type());
         let body = Body::from_stream(stream(app.clone(), export, notation));

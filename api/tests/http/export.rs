@@ -59,6 +59,7 @@ async fn each_program_is_told_what_it_must_know_and_nothing_it_could_misread() {
         let answer = ledger.get(&format!("/v1/books/acme/export?format={format}")).await;
         assert_eq!(answer.headers["content-type"], "text/plain; charset=utf-8");
         assert_eq!(answer.status, 200, "{}", answer.text);
+        assert!(answer.text.contains(&format!("Position {}, head", answer.position())), "{}", answer.text);
         insta::assert_snapshot!(format, steady(&answer.text));
     }
     ledger.close().await;

@@ -4,11 +4,14 @@ use std::collections::HashMap;
 
 use partita_core::currency;
 use partita_core::id::CurrencyCode;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::proposed::{Proposed, Refusal};
 use super::send::Target;
 use crate::cli::CliError;
+use crate::problem::Problem;
+use crate::routes::accounts::AccountForm;
 use crate::routes::entries::EntryForm;
 use crate::values::FAULT_MARK;
 
@@ -62,26 +65,32 @@ impl Chart {
         self.currencies.get(code).copied().or_else(|| iso().map(|currency| u64::from(currency.decimals)))
     }
 
+    /// Why an account would be refused; `None`: nothing is known against it.
+    pub fn account_objection(&self, proposed: &Proposed) -> Option<Refusal> {
+        let form: AccountForm = match read(proposed) {
+            Ok(form) => form,
+            Err(refusal) => return Some(refusal),
+        };
+        if let Err(problem) = form.operation() {
+            return Some(of_problem(proposed, &problem));
+        }
+        let mut currencies = proposed.body["currencies"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let unknown = currencies.find(|code| self.decimals(code).is_none())?;
+        Some(refusal(proposed, "unknown_currency", format!("{unknown} is not known in this book")))
+    }
+
     /// Why an entry would be refused whatever the balances are; `None`: nothing of the kind.
     pub fn objection(&self, proposed: &Proposed) -> Option<Refusal> {
-        let refusal =
-            |(code, why): (&str, String)| Refusal { place: proposed.place.clone(), code: code.to_owned(), why };
-        let form: EntryForm = match serde_json::from_value(proposed.body.clone()) {
+        let form: EntryForm = match read(proposed) {
             Ok(form) => form,
-            Err(error) => {
-                // A value that refuses itself says so between marks: its code, then why.
-                let text = error.to_string();
-                let mut parts = text.split(FAULT_MARK).skip(1);
-                let (code, why) = (parts.next().unwrap_or("malformed"), parts.next().unwrap_or(&text));
-                return Some(refusal((code, why.to_owned())));
-            }
+            Err(refusal) => return Some(refusal),
         };
         if let Err(problem) = form.entry() {
-            let detail = problem.body()["detail"].as_str().unwrap_or_default().to_owned();
-            return Some(refusal((problem.code(), detail)));
+            return Some(of_problem(proposed, &problem));
         }
-        let lines = proposed.body["lines"].as_array().into_iter().flatten();
-        lines.filter_map(|line| self.line(line).err()).next().map(refusal)
+        let mut lines = proposed.body["lines"].as_array().into_iter().flatten();
+        let (code, why) = lines.find_map(|line| self.line(line).err())?;
+        Some(refusal(proposed, code, why))
     }
 
     /// In the order in which the ledger looks at a line.
@@ -115,4 +124,24 @@ impl Chart {
             _ => Ok(()),
         }
     }
+}
+
+fn refusal(proposed: &Proposed, code: &str, why: String) -> Refusal {
+    Refusal { place: proposed.place.clone(), code: code.to_owned(), why }
+}
+
+fn of_problem(proposed: &Proposed, problem: &Problem) -> Refusal {
+    let detail = problem.body()["detail"].as_str().unwrap_or_default().to_owned();
+    refusal(proposed, problem.code(), detail)
+}
+
+/// The form as the server reads it.
+fn read<Form: DeserializeOwned>(proposed: &Proposed) -> Result<Form, Refusal> {
+    serde_json::from_value(proposed.body.clone()).map_err(|error: serde_json::Error| {
+        // A value that refuses itself says so between marks: its code, then why.
+        let text = error.to_string();
+        let mut parts = text.split(FAULT_MARK).skip(1);
+        let (code, why) = (parts.next().unwrap_or("malformed"), parts.next().unwrap_or(&text));
+        refusal(proposed, code, why.to_owned())
+    })
 }

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use super::output::print_line;
 use super::{BookArgs, CliError};
 use chart::Chart;
-use proposed::{Journal, Keys, Proposed};
+use proposed::{Journal, Keys, Proposed, Refusal};
 use report::Report;
 use send::{Outcome, Target};
 
@@ -102,7 +102,8 @@ pub async fn import(book: &BookArgs, how: &How, keys: &mut Keys, journal: Journa
         if chart.decimals(code).is_none() {
             let body = json!({"code": code, "decimals": decimals});
             let proposed = Proposed { place: format!("commodity {code}"), key: keys.key(&body.to_string()), body };
-            let outcome = if how.dry_run { Outcome::Posted } else { target.write("/currencies", &proposed).await? };
+            let outcome =
+                if how.dry_run { Outcome::Acceptable } else { target.write("/currencies", &proposed).await? };
             report.count("currencies", &proposed.place, &proposed.key, outcome);
             chart.register(code, *decimals);
         }
@@ -115,7 +116,7 @@ pub async fn import(book: &BookArgs, how: &How, keys: &mut Keys, journal: Journa
         for entry in &journal.entries {
             let outcome = match chart.objection(entry) {
                 Some(refusal) => Outcome::Refused { code: refusal.code, why: refusal.why },
-                None => Outcome::Posted,
+                None => Outcome::Acceptable,
             };
             report.count("entries", &entry.place, &entry.key, outcome);
         }
@@ -124,7 +125,7 @@ pub async fn import(book: &BookArgs, how: &How, keys: &mut Keys, journal: Journa
         let count = |entry: &Proposed, outcome| report.count("entries", &entry.place, &entry.key, outcome);
         target.entries(&journal.entries, count).await?;
     }
-    report.print(if how.dry_run { "would be posted, or were before" } else { "posted" })?;
+    report.print(how.dry_run)?;
     report.write(how.report.as_ref())?;
     Ok(if report.has_refusals() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -147,7 +148,13 @@ pub async fn open(target: &Target, chart: &mut Chart, proposed: &Proposed, dry_r
             },
         });
     }
-    let outcome = if dry_run { Outcome::Posted } else { target.write("/accounts", proposed).await? };
+    let outcome = if !dry_run {
+        target.write("/accounts", proposed).await?
+    } else if let Some(Refusal { code, why, .. }) = chart.account_objection(proposed) {
+        Outcome::Refused { code, why }
+    } else {
+        Outcome::Acceptable
+    };
     if !matches!(outcome, Outcome::Refused { .. }) {
         chart.open(&proposed.body);
     }

@@ -23,6 +23,7 @@ pub struct Report {
 struct Counts {
     posted: usize,
     before: usize,
+    acceptable: usize,
     refused: usize,
 }
 
@@ -38,6 +39,10 @@ impl Report {
             Outcome::Before => {
                 counts.before += 1;
                 ("posted before", String::new(), String::new())
+            }
+            Outcome::Acceptable => {
+                counts.acceptable += 1;
+                ("acceptable", String::new(), String::new())
             }
             Outcome::Refused { code, why } => {
                 counts.refused += 1;
@@ -60,11 +65,13 @@ impl Report {
         !self.refused.is_empty()
     }
 
-    /// `done`: "posted", or what would be.
-    pub fn print(&self, done: &str) -> Result<(), CliError> {
-        for (what, counts) in &self.counts {
-            let Counts { posted, before, refused } = counts;
-            print_line(&format!("{what}: {posted} {done}, {before} already before, {refused} refused"))?;
+    pub fn print(&self, dry_run: bool) -> Result<(), CliError> {
+        for (what, Counts { posted, before, acceptable, refused }) in &self.counts {
+            print_line(&if dry_run {
+                format!("{what}: {acceptable} acceptable, {before} there already, {refused} refused")
+            } else {
+                format!("{what}: {posted} posted, {before} already before, {refused} refused")
+            })?;
         }
         let mut by_code: BTreeMap<&str, Vec<&Refusal>> = BTreeMap::new();
         for refusal in &self.refused {

@@ -24,6 +24,8 @@ pub enum Outcome {
     Posted,
     /// In an earlier run.
     Before,
+    /// Of a dry run: nothing was found against it.
+    Acceptable,
     Refused {
         code: String,
         why: String,
