@@ -113,7 +113,8 @@ async fn nodes_come_and_go_and_no_id_comes_twice() -> Result<(), HarnessError> {
     let mut two = start(&place.path("2"), &flags(2, &second, Some(&first), &[])).await?;
     let seen = until_standing(&one, 2, "voter").await?;
     assert_eq!(seen["leader"], 1, "{seen:#}");
-    let three = start(&place.path("3"), &flags(3, &third, Some(&format!("{second},{first}")), &["--learner"])).await?;
+    let mut three =
+        start(&place.path("3"), &flags(3, &third, Some(&format!("{second},{first}")), &["--learner"])).await?;
     let seen = until_standing(&three, 3, "standby").await?;
     assert_eq!(member(&seen, 3)["role"], "learner", "{seen:#}");
     let promoted = ask(&three, &["promote", "3"]).await?;
@@ -137,7 +138,6 @@ async fn nodes_come_and_go_and_no_id_comes_twice() -> Result<(), HarnessError> {
     until(&one, "node 2's lead", |seen| seen["leader"] == 2).await?;
     let removed = ask(&one, &["remove", "3"]).await?;
     assert!(removed.succeeded(), "{}", removed.said());
-    drop(three);
     let again = ask(&one, &["remove", "3"]).await?;
     assert!(!again.succeeded() && again.said().contains("node 3 is not a member"), "{}", again.said());
     let said = refused(&place.path("3-anew"), &flags(3, &third, Some(&first), &[])).await?;
@@ -176,6 +176,65 @@ async fn nodes_come_and_go_and_no_id_comes_twice() -> Result<(), HarnessError> {
     let last = ask(&one, &["remove", "1"]).await?;
     assert!(!last.succeeded() && last.said().contains("the only voter"), "{}", last.said());
     write(&one, "k-4").await?;
+
+    // Nobody told node 3; it asked.
+    let deadline = Instant::now() + DEADLINE;
+    while !three.log_tail().contains("was removed from its cluster") {
+        assert!(Instant::now() < deadline, "node 3 does not know: {}", three.log_tail());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(three.stop().await?.success(), "{}", three.log_tail());
+    Ok(())
+}
+
+/// `--tls-…` with what `partita cluster certs` made for a node.
+fn tls(certificates: &Path, id: u64) -> Vec<String> {
+    let file = |name: String| certificates.join(name).to_string_lossy().into_owned();
+    let (ca, certificate) = (file("ca.pem".to_owned()), file(format!("node-{id}.pem")));
+    vec![
+        "--tls-ca".to_owned(),
+        ca,
+        "--tls-cert".to_owned(),
+        certificate,
+        "--tls-key".to_owned(),
+        file(format!("node-{id}-key.pem")),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_certificates_of_the_authority_let_a_node_in() -> Result<(), HarnessError> {
+    let place = Place::new();
+    let (ours, theirs) = (place.path("certs"), place.path("other-certs"));
+    for directory in [&ours, &theirs] {
+        let directory = directory.to_string_lossy();
+        let nodes = ["--node", "1=127.0.0.1", "--node", "2=127.0.0.1,localhost"];
+        let made = partita([&["cluster", "certs", "--dir", &directory], &nodes[..]].concat()).await?;
+        assert!(made.succeeded(), "{}", made.said());
+        let again = partita(["cluster", "certs", "--dir", &directory, "--node", "1=127.0.0.1"]).await?;
+        assert!(!again.succeeded(), "nothing is overwritten: {}", again.said());
+    }
+    let (first, second) = (address(), address());
+    let founder = [flags(1, &first, None, &[]), tls(&ours, 1)].concat();
+    let one = start(&place.path("1"), &founder).await?;
+    transfers::open_book(&one.client()).await?;
+
+    for (name, certificate) in [("stranger", tls(&theirs, 2)), ("bare", vec![])] {
+        let flags = [flags(2, &second, Some(&first), &[]), certificate].concat();
+        let stranger = Node::spawn(&place.path(name), &flags.iter().map(String::as_str).collect::<Vec<_>>())?;
+        let deadline = Instant::now() + DEADLINE;
+        while !stranger.log_tail().contains("not taken into the cluster yet") {
+            assert!(Instant::now() < deadline, "{name} was not kept out: {}", stranger.log_tail());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    let seen = cluster(&one).await?;
+    assert_eq!(seen["members"].as_array().map(Vec::len), Some(1), "{seen:#}");
+
+    let member = [flags(2, &second, Some(&first), &[]), tls(&ours, 2)].concat();
+    let two = start(&place.path("2"), &member).await?;
+    until_standing(&one, 2, "voter").await?;
+    write(&two, "k-1").await?;
+    assert_eq!(head(&two).await?, head(&one).await?);
     Ok(())
 }
 

@@ -82,10 +82,9 @@ fn read(contact: &str, answer: Result<Response, PeerError>) -> Result<Result<Clu
 fn refusal(error: &PeerError) -> Option<&Refusal> {
     match error {
         PeerError::Refused(refusal) => Some(refusal),
-        PeerError::NotSent(source) | PeerError::Unknown(source) => match source.as_ref() {
-            ConnectionError::Refused(refusal) => Some(refusal),
-            _no_refusal => None,
-        },
+        PeerError::NotSent(source) | PeerError::Unknown(source) => {
+            if let ConnectionError::Refused(refusal) = source.as_ref() { Some(refusal) } else { None }
+        }
     }
 }
 

@@ -15,3 +15,5 @@ pub(crate) mod steward;
 
 #[cfg(test)]
 mod message_tests;
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,7 @@ const TICK: Duration = Duration::from_millis(500);
 /// What one of its changes may take.
 const CHANGE: Duration = Duration::from_secs(10);
 /// Without a leader for so long, a node asks whether it was removed.
-const FORGOTTEN: Duration = Duration::from_secs(10);
+const FORGOTTEN: Duration = Duration::from_secs(5);
 
 /// Runs until raft ends. `address` is where this node is reached.
 pub(crate) async fn watch_over(cluster: Cluster, raft: Raft, address: String) {
