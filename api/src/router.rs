@@ -94,6 +94,7 @@ fn documented() -> OpenApiRouter<App> {
         .routes(routes!(reports::journal_listing::get))
         .routes(routes!(reports::must_zero_ageing::get))
         .routes(routes!(reports::receivables_ageing::get))
+        .routes(routes!(reports::recognition_schedule::get))
         .routes(routes!(reports::trial_balance::get))
         .routes(routes!(keys::get))
         .routes(routes!(keys::get_cluster))

@@ -11,6 +11,7 @@ use partita_core::account::{Account, ItemRule};
 use partita_core::decision::Outcome;
 use partita_core::entry::{Entry, Line, Side};
 use partita_core::id::{AccountId, BookId, CurrencyId, DocumentId, EntryNumber, Item, Party, Position};
+use partita_core::report::ageing::Bucket;
 use partita_core::state::{ControlKey, Movement, Read as _, SubaccountKey};
 use partita_core::time::Date;
 use partita_storage::state::{Parts, Reader, StorageError, View};
@@ -46,6 +47,8 @@ impl Place {
 pub(crate) struct AccountAt {
     /// Whatever is not zero, by party and item.
     pub open: Vec<(Place, i128)>,
+    /// Since when, of items that nothing touched since the report's moment.
+    pub since: BTreeMap<Place, Date>,
     /// The account's balance, from its daily movements.
     pub control: BTreeMap<CurrencyId, i128>,
 }
@@ -201,7 +204,7 @@ fn read_account(
         return Ok(Err(problem));
     }
     let side = account.normal_side();
-    let open = open_places(&parts, account, &taken.places)?;
+    let (open, since) = open_places(&parts, account, &taken.places)?;
     let in_time = sum_days(&days, |date| date <= basis.as_of);
     let control = in_time.into_iter().map(|(currency, movement)| {
         let late = taken.control.get(&currency).copied().unwrap_or(0);
@@ -209,35 +212,35 @@ fn read_account(
     });
     Ok(Ok(AccountAt {
         open: open.into_iter().map(|(place, net)| (place, on_side(side, net))).collect(),
+        since,
         control: control.collect(),
     }))
 }
 
-/// Debits less credits of every place that is not zero.
+/// Debits less credits of every place that is not zero: what is open now or was touched since.
 fn open_places(
     parts: &Parts<'_>,
     account: &Account,
     taken: &BTreeMap<Place, i128>,
-) -> Result<Vec<(Place, i128)>, StorageError> {
-    let mut open = vec![];
+) -> Result<(Vec<(Place, i128)>, BTreeMap<Place, Date>), StorageError> {
+    let mut since = BTreeMap::new();
+    let mut open: BTreeMap<Place, i128> = taken.iter().map(|(place, since)| (place.clone(), -since)).collect();
     let mut of_items: BTreeMap<(Option<Party>, CurrencyId), i128> = BTreeMap::new();
-    let mut push = |place: Place, now: i128| {
-        let then = now - taken.get(&place).copied().unwrap_or(0);
-        if then != 0 {
-            open.push((place, then));
-        }
-    };
     let mut after = None;
     loop {
-        let rows = parts.items(after.as_ref(), ROWS)?;
+        let rows = parts.open_items(after.as_ref(), ROWS)?;
         let Some((last, _)) = rows.last() else { break };
         after = Some(last.clone());
-        for (key, sums) in rows {
-            let now = sums.debits - sums.credits;
+        for (key, item) in rows {
+            let now = item.sums.debits - item.sums.credits;
             if account.items == ItemRule::Optional {
                 *of_items.entry((key.party.clone(), key.currency)).or_default() += now;
             }
-            push(Place { party: key.party, item: Some(key.item), currency: key.currency }, now);
+            let place = Place { party: key.party, item: Some(key.item), currency: key.currency };
+            if !taken.contains_key(&place) {
+                since.insert(place.clone(), item.since);
+            }
+            *open.entry(place).or_default() += now;
         }
     }
     let mut after: Option<SubaccountKey> = None;
@@ -252,12 +255,15 @@ fn open_places(
         for (key, subaccount) in rows {
             let items = of_items.get(&(key.party.clone(), key.currency)).copied().unwrap_or(0);
             let now = subaccount.sums.debits - subaccount.sums.credits - items;
-            push(Place { party: key.party, item: None, currency: key.currency }, now);
+            *open.entry(Place { party: key.party, item: None, currency: key.currency }).or_default() += now;
         }
     }
-    open.sort_unstable();
-    Ok(open)
+    open.retain(|_, net| *net != 0);
+    Ok((open.into_iter().collect(), since))
 }
+
+/// Since when what is open is open: the whole of an item since one date; of what names no item, parts since several.
+pub(crate) type Since = BTreeMap<Place, Vec<(Date, i128)>>;
 
 /// What was searched for the postings that opened things.
 struct Search<'a> {
@@ -268,27 +274,36 @@ struct Search<'a> {
     open: BTreeMap<Place, i128>,
     /// Those that are not explained yet, as they were before the decisions that were looked at.
     left: BTreeMap<Place, i128>,
-    found: BTreeMap<Place, Date>,
+    found: Since,
     until: Position,
     patience: Patience,
 }
 
-/// Since when each of `open` is open: the date of the posting that took it off zero, or over it.
+/// Since when each of `open`, of what `at` has, is open: the date of the posting that took it off zero, or over it. What
+/// names no item is taken to be settled first in, first out: what is left is the newest of it; how old what is over 120
+/// days old is exactly is not searched for.
 pub(crate) fn opened<'a>(
     app: &App,
     basis: &Basis,
     account: &Account,
+    at: &AccountAt,
     open: impl IntoIterator<Item = &'a (Place, i128)>,
-) -> Result<BTreeMap<Place, Date>, Problem> {
-    let open: BTreeMap<Place, i128> = open.into_iter().cloned().collect();
+) -> Result<Since, Problem> {
+    let is_unknown = |open: &&(Place, i128)| !at.since.contains_key(&open.0);
+    let open: BTreeMap<Place, i128> = open.into_iter().filter(is_unknown).cloned().collect();
     let (left, until, patience) = (open.clone(), basis.position, Patience::new());
-    let mut search = Search { app, basis, account, open, left, found: BTreeMap::new(), until, patience };
+    let mut search = Search { app, basis, account, open, left, found: Since::new(), until, patience };
     search.back(SEARCHED)?;
     search.ask_documents();
     search.back(usize::MAX)?;
     if let Some((place, balance)) = search.left.first_key_value() {
         let detail = format!("account {}: {balance} of {place:?} has no posting that opened it", account.code);
         return Err(Problem::new(Code::OutOfBalance, detail));
+    }
+    for (place, balance) in &at.open {
+        if let Some(since) = at.since.get(place) {
+            search.found.insert(place.clone(), vec![(*since, *balance)]);
+        }
     }
     Ok(search.found)
 }
@@ -323,11 +338,27 @@ impl Search<'_> {
             let place = Place::of(line);
             let Some(balance) = self.left.get_mut(&place) else { continue };
             let before = *balance - amount;
-            if before.signum() == balance.signum() {
+            // Everything of the subaccount up to here is dated so at the latest.
+            let latest = line.after.greatest_date;
+            if place.item.is_none() && Bucket::of(latest, self.basis.as_of) == Bucket::Over120 {
+                self.found.entry(place.clone()).or_default().push((latest, *balance));
+                self.left.remove(&place);
+            } else if place.item.is_none() {
+                // First in, first out: what came last on the balance's side is what is left of it.
+                if amount.signum() == balance.signum() {
+                    let part = if before.signum() == balance.signum() { amount } else { *balance };
+                    self.found.entry(place.clone()).or_default().push((entry.effective_date, part));
+                    *balance -= part;
+                    if *balance == 0 {
+                        self.left.remove(&place);
+                    }
+                }
+            } else if before.signum() == balance.signum() {
                 *balance = before;
             } else {
                 self.left.remove(&place);
-                self.found.insert(place, entry.effective_date);
+                let all = self.open.get(&place).copied().unwrap_or_default();
+                self.found.insert(place, vec![(entry.effective_date, all)]);
             }
         }
     }
@@ -338,7 +369,8 @@ impl Search<'_> {
         for place in places {
             if let Some(date) = self.ask_document(&place) {
                 self.left.remove(&place);
-                self.found.insert(place, date);
+                let all = self.open.get(&place).copied().unwrap_or_default();
+                self.found.insert(place, vec![(date, all)]);
             }
         }
     }

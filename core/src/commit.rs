@@ -18,7 +18,7 @@ use crate::state::{
     BookTotals, ControlKey, EntryRecord, Expiring, Expiry, ItemKey, Movement, MovementKey, Read, Subaccount,
     SubaccountKey, Sums, Write,
 };
-use crate::time::Timestamp;
+use crate::time::{Date, Timestamp};
 
 /// No sum of debits or credits of a book passes this, so that differences of sums never overflow.
 const MAX_SUM: i128 = i128::MAX / 4;
@@ -32,6 +32,8 @@ struct Touched<'a, S> {
     controls: BTreeMap<ControlKey, Sums>,
     subaccounts: BTreeMap<SubaccountKey, Subaccount>,
     items: BTreeMap<ItemKey, Sums>,
+    /// Of the items that were at zero, or on the other side of it: since when they are not.
+    opened: BTreeMap<ItemKey, Date>,
     movements: BTreeMap<MovementKey, Movement>,
     totals: BookTotals,
 }
@@ -45,7 +47,7 @@ pub(crate) fn commit<S: Write>(
     plan: Plan,
 ) -> Result<Effects, Rejection> {
     let (touched, entries) = check(&*state, book, position, first_entry, &plan)?;
-    let Touched { controls, subaccounts, items, movements, totals, .. } = touched;
+    let Touched { controls, subaccounts, items, opened, movements, totals, .. } = touched;
 
     // After this point it must succeed.
     for (key, sums) in controls {
@@ -55,7 +57,8 @@ pub(crate) fn commit<S: Write>(
         state.put_subaccount(key, subaccount);
     }
     for (key, sums) in items {
-        state.put_item(key, sums);
+        let opened = opened.get(&key).copied();
+        state.put_item(key, sums, opened);
     }
     for (key, movement) in movements {
         state.put_movement(key, movement);
@@ -86,6 +89,7 @@ fn check<'a, S: Read>(
         controls: BTreeMap::new(),
         subaccounts: BTreeMap::new(),
         items: BTreeMap::new(),
+        opened: BTreeMap::new(),
         movements: BTreeMap::new(),
         totals: state.totals(book),
     };
@@ -223,7 +227,13 @@ impl<S: Read> Touched<'_, S> {
         // The book's totals bound every other sum, and they have just passed.
         add(self.control(control_key.clone()), side, minor).expect("a control's sums are within the book's totals");
         if let Some(key) = item_key {
-            add(self.item(key), side, minor).expect("an item's sums are within its control's");
+            let sums = self.item(key.clone());
+            let before = sums.debits - sums.credits;
+            add(sums, side, minor).expect("an item's sums are within its control's");
+            let after = sums.debits - sums.credits;
+            if after != 0 && after.signum() != before.signum() {
+                self.opened.insert(key, planned.effective_date);
+            }
         }
         let movement_key = MovementKey { control: control_key, date: planned.effective_date };
         let state = self.state;

@@ -62,6 +62,14 @@ pub struct Subaccount {
     pub greatest_date: Option<Date>,
 }
 
+/// An item whose debits and credits differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenItem {
+    pub sums: Sums,
+    /// The effective date of the posting that took it off zero, or over it.
+    pub since: Date,
+}
+
 /// (account, currency, date): what was posted with that effective date.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MovementKey {
@@ -188,7 +196,8 @@ pub trait Write: Read {
     fn put_key(&mut self, scope: BookId, key: Key, record: KeyRecord);
     fn put_control(&mut self, key: ControlKey, sums: Sums);
     fn put_subaccount(&mut self, key: SubaccountKey, subaccount: Subaccount);
-    fn put_item(&mut self, key: ItemKey, sums: Sums);
+    /// `opened`: the date of the posting that took its balance off zero, or over it, where one of the decision did.
+    fn put_item(&mut self, key: ItemKey, sums: Sums, opened: Option<Date>);
     fn put_movement(&mut self, key: MovementKey, movement: Movement);
     fn put_calendar(&mut self, book: BookId, calendar: Calendar);
     fn put_period(&mut self, book: BookId, period: Period);

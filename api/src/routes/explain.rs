@@ -206,7 +206,8 @@ impl Wanted {
         }
         let (before, at) = (position("before", query.before.as_ref())?, position("at", query.at.as_ref())?);
         let known = query.known_at.as_ref().map(|instant| app.past(|reader| reader.position_at(instant.0)));
-        let head = app.reader().position();
+        let head = app.look(|view| view.position());
+        app.reflect(head);
         let position = match (before, at, known) {
             (None, None, None) => head,
             (Some(before), None, None) => Position(before.0 - 1).min(head),

@@ -253,6 +253,52 @@ async fn deferred_revenue_rolls_forward_to_its_account() {
 }
 
 #[tokio::test]
+async fn a_year_in_advance_is_scheduled_and_recognised_to_the_cent() {
+    let ledger = Ledger::with_book().await;
+    ledger
+        .made("charges", "c", json!({"id": "in_1", "customer": "cus_1", "currency": "USD",
+            "revenue": "revenue:subscription", "amount": "1299.00", "tax": [{"jurisdiction": "us-ca", "amount": "99.00"}],
+            "defer": {"from": "2026-01-01", "to": "2026-12-31"}, "effective_date": "2026-01-01"}))
+        .await;
+    let schedule = |report: Value| -> Vec<(String, String)> {
+        let text = |value: &Value| value.as_str().unwrap_or("never").to_owned();
+        let rows = report["rows"].as_array().unwrap();
+        rows.iter().map(|row| (text(&row["through"]), text(&row["due"]))).collect()
+    };
+    let year: Vec<(String, String)> = [
+        ("2026-01-31", "101.92"),
+        ("2026-02-28", "92.05"),
+        ("2026-03-31", "101.92"),
+        ("2026-04-30", "98.63"),
+        ("2026-05-31", "101.92"),
+        ("2026-06-30", "98.63"),
+        ("2026-07-31", "101.92"),
+        ("2026-08-31", "101.91"),
+        ("2026-09-30", "98.63"),
+        ("2026-10-31", "101.92"),
+        ("2026-11-30", "98.63"),
+        ("2026-12-31", "101.92"),
+    ]
+    .map(|(through, due)| (through.to_owned(), due.to_owned()))
+    .into();
+    let planned = report(&ledger, "recognition-schedule", "as_of=2026-01-01").await;
+    assert_eq!(planned["totals"][0]["due"], "1200.00");
+    assert_eq!(planned["rows"][0]["remaining"], "1098.08");
+    assert_eq!(schedule(planned), year);
+    // Month by month what is posted is what was planned.
+    for (number, (through, due)) in year.iter().enumerate() {
+        ledger.made("recognitions", &format!("r{number}"), json!({"through": through})).await;
+        let month = report(&ledger, "deferred-revenue", &format!("from={}-01&as_of={through}", &through[..7])).await;
+        assert_eq!(month["rows"][0]["recognised"], due.as_str(), "{through}");
+        let left = report(&ledger, "recognition-schedule", &format!("as_of={through}")).await;
+        assert_eq!(schedule(left), year[number + 1..], "{through}");
+    }
+    let all = report(&ledger, "deferred-revenue", "as_of=2026-12-31").await;
+    assert_eq!((&all["totals"][0]["recognised"], &all["totals"][0]["closing"]), (&json!("1200.00"), &json!("0.00")));
+    ledger.close().await;
+}
+
+#[tokio::test]
 async fn a_balance_is_explained_by_its_postings_and_their_documents() {
     let ledger = story().await;
     let explain = |query: &str| format!("/v1/books/acme/accounts/{query}");
@@ -395,6 +441,24 @@ fn open(posted: &[Posted], account: &str, as_of: &str, known: u64) -> BTreeMap<(
     open
 }
 
+/// What names no item is settled first in, first out: the newest of it is left. Its cents by days: up to 30, 60, … 120, more.
+fn first_in_first_out(posted: &[Posted], account: &str, party: &str, all: i128, as_of: &str, known: u64) -> [i128; 6] {
+    let day = |text: &str| text.parse::<jiff::civil::Date>().unwrap();
+    let (mut rest, mut buckets) = (all, [0; 6]);
+    for line in posted.iter().rev() {
+        let counts = line.account == account && line.date.as_str() <= as_of && line.position <= known;
+        let is_its = line.place == (party.to_owned(), String::new()) && line.cents.signum() == all.signum();
+        if counts && is_its && rest != 0 {
+            let part = if rest.abs() < line.cents.abs() { rest } else { line.cents };
+            let days = (day(as_of) - day(&line.date)).get_days();
+            buckets[usize::try_from((days + 29) / 30).unwrap().min(5)] += part;
+            rest -= part;
+        }
+    }
+    assert_eq!(rest, 0);
+    buckets
+}
+
 #[tokio::test]
 async fn open_items_of_any_past_are_what_the_entries_say() {
     let ledger = Ledger::with_book().await;
@@ -466,12 +530,23 @@ async fn open_items_of_any_past_are_what_the_entries_say() {
                 .iter()
                 .map(|row| {
                     let text = |field: &str| row[field].as_str().unwrap_or_default().to_owned();
+                    if row["item"].is_null() {
+                        let buckets =
+                            ["current", "days_1_to_30", "days_31_to_60", "days_61_to_90", "days_91_to_120", "over_120"];
+                        return json!([text("party"), buckets.map(text), text("total")]);
+                    }
                     json!([text("party"), text("item"), text("since"), text("total")])
                 })
                 .collect();
             let expected: Vec<Value> = open(&posted, account, &as_of, known)
                 .into_iter()
-                .map(|((party, item), (sum, since))| json!([party, item, since, dollars(sign * sum)]))
+                .map(|((party, item), (sum, since))| {
+                    if item.is_empty() {
+                        let buckets = first_in_first_out(&posted, account, &party, sum, &as_of, known);
+                        return json!([party, buckets.map(|cents| dollars(sign * cents)), dollars(sign * sum)]);
+                    }
+                    json!([party, item, since, dollars(sign * sum)])
+                })
                 .collect();
             assert_eq!(found, expected, "{account} {query}");
             seen += found.len();

@@ -64,7 +64,8 @@ impl Aged {
     }
 }
 
-/// What is open of one item, or of what names no item, positive on the account's normal side.
+/// What is open of one item, or of what names no item, positive on the account's normal side; or a part of that which
+/// was due on a day of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenItem {
     pub party: Option<Party>,
@@ -86,7 +87,7 @@ pub struct Row {
     pub party: Option<Party>,
     /// By item only.
     pub item: Option<Item>,
-    /// By item only.
+    /// By item only; the earliest, where parts of it were due at different times.
     pub due: Option<Date>,
     pub currency: CurrencyId,
     pub aged: Aged,
@@ -126,7 +127,13 @@ pub fn ageing(
         aged.0[Bucket::of(due, as_of).index()] = balance;
         ageing.totals.entry(currency).or_default().add(aged);
         match by {
-            By::Item => ageing.rows.push(Row { party: own, item, due: Some(due), currency, aged }),
+            By::Item => match ageing.rows.last_mut() {
+                Some(row) if (&row.party, &row.item, row.currency) == (&own, &item, currency) => {
+                    row.aged.add(aged);
+                    row.due = row.due.min(Some(due));
+                }
+                Some(_) | None => ageing.rows.push(Row { party: own, item, due: Some(due), currency, aged }),
+            },
             By::Party => {
                 if party.as_ref() != Some(&own) {
                     flush(&mut ageing.rows, party.replace(own), &mut of_party);
@@ -207,6 +214,10 @@ mod tests {
         assert_eq!(by_party.totals[&USD].of(Bucket::Days91To120), 250);
         let by_item = ageing(items(), date("2026-07-01"), By::Item, &control).unwrap();
         assert_eq!(by_item.rows.len(), 3);
+        let parts = [open("cus_1", "in_1", 60, "2026-06-30"), open("cus_1", "in_1", 40, "2026-03-31")];
+        let in_parts = ageing(parts, date("2026-07-01"), By::Item, &BTreeMap::from([(USD, 100)])).unwrap();
+        let found: Vec<_> = in_parts.rows.iter().map(|row| (row.due, row.aged.0)).collect();
+        assert_eq!(found, [(Some(date("2026-03-31")), [0, 60, 0, 0, 40, 0])]);
         assert_eq!(by_item.totals, by_party.totals);
 
         let short = BTreeMap::from([(USD, 10_256)]);

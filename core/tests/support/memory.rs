@@ -37,6 +37,8 @@ pub(crate) struct Memory {
     pub(crate) controls: BTreeMap<ControlKey, Sums>,
     pub(crate) subaccounts: BTreeMap<SubaccountKey, Subaccount>,
     pub(crate) items: BTreeMap<ItemKey, Sums>,
+    /// Those of them whose debits and credits differ, with the date since when.
+    pub(crate) open_items: BTreeMap<ItemKey, Date>,
     pub(crate) movements: BTreeMap<MovementKey, Movement>,
     pub(crate) entry_records: BTreeMap<(BookId, EntryNumber), EntryRecord>,
     pub(crate) calendars: BTreeMap<BookId, Calendar>,
@@ -257,7 +259,13 @@ impl Write for Memory {
         self.subaccounts.insert(key, subaccount);
     }
 
-    fn put_item(&mut self, key: ItemKey, sums: Sums) {
+    fn put_item(&mut self, key: ItemKey, sums: Sums, opened: Option<Date>) {
+        if sums.debits == sums.credits {
+            self.open_items.remove(&key);
+        } else if let Some(date) = opened {
+            self.open_items.insert(key.clone(), date);
+        }
+        assert_eq!(self.open_items.contains_key(&key), sums.debits != sums.credits, "{key:?} was opened");
         self.items.insert(key, sums);
     }
 

@@ -15,8 +15,8 @@ use partita_core::operation::{Operation, OperationKind};
 use partita_core::period::{BlockerKind, PeriodState};
 use partita_core::rejection::{Field, Rejection};
 use partita_core::state::{
-    BookTotals, ControlKey, EntryRecord, Expiring, Expiry, Head, ItemKey, KeyRecord, Movement, MovementKey, Subaccount,
-    SubaccountKey, Sums,
+    BookTotals, ControlKey, EntryRecord, Expiring, Expiry, Head, ItemKey, KeyRecord, Movement, MovementKey, OpenItem,
+    Subaccount, SubaccountKey, Sums,
 };
 use partita_core::time::{Date, Timestamp};
 use proptest::prelude::*;
@@ -115,6 +115,7 @@ fn records() -> Vec<Sample> {
         record("currency", samples::registered()),
         record("account", samples::account()),
         record("sums", sums),
+        record("open-item", OpenItem { sums, since: date("2026-01-31") }),
         record("subaccount/unused", Subaccount::default()),
         record(
             "subaccount/used",

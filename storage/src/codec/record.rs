@@ -3,7 +3,7 @@
 //! A sealed record is its version (one byte), its payload, and the CRC-32 (IEEE, little-endian) of both:
 //! any single flipped byte of it is found when it is read.
 
-use partita_core::state::{BookTotals, EntryRecord, Head, KeyRecord, Movement, Subaccount, Sums};
+use partita_core::state::{BookTotals, EntryRecord, Head, KeyRecord, Movement, OpenItem, Subaccount, Sums};
 
 use super::{CodecError, Reader, Stored, Writer};
 
@@ -51,6 +51,7 @@ pub fn decode_record<T: Stored>(bytes: &[u8]) -> Result<T, CodecError> {
     Ok(value)
 }
 
+stored_struct!(OpenItem { sums, since });
 stored_struct!(Sums { debits, credits, pending_debits, pending_credits });
 stored_struct!(Subaccount { sums, chain, greatest_date });
 stored_struct!(Movement { debits, credits });

@@ -29,6 +29,8 @@ pub enum Table {
     Controls,
     Subaccounts,
     Items,
+    /// The items whose debits and credits differ, for what is asked of open items only.
+    OpenItems,
     Movements,
     /// Book → fiscal calendar, and how far it is closed.
     Calendars,
@@ -54,7 +56,7 @@ pub enum Table {
 }
 
 impl Table {
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Journal,
         Self::Books,
         Self::Currencies,
@@ -64,6 +66,7 @@ impl Table {
         Self::Controls,
         Self::Subaccounts,
         Self::Items,
+        Self::OpenItems,
         Self::Movements,
         Self::Calendars,
         Self::Periods,
@@ -92,6 +95,7 @@ impl Table {
             Self::Controls => "controls",
             Self::Subaccounts => "subaccounts",
             Self::Items => "items",
+            Self::OpenItems => "open_items",
             Self::Movements => "movements",
             Self::Calendars => "calendars",
             Self::Periods => "periods",

@@ -212,6 +212,7 @@ fn table_options(table: Table, cache: &Cache, memtable_bytes: usize) -> Options 
         | Table::Totals
         | Table::Trees
         | Table::Controls
+        | Table::OpenItems
         | Table::Movements
         | Table::Calendars
         | Table::Periods

@@ -21,7 +21,7 @@ use partita_core::document::{Charge, Hold, Payment, Refund};
 use partita_core::fx::Rate;
 use partita_core::period::Period;
 use partita_core::recognition::Recognised;
-use partita_core::state::{EntryRecord, KeyRecord, Movement, Subaccount, Sums};
+use partita_core::state::{EntryRecord, KeyRecord, Movement, OpenItem, Subaccount, Sums};
 
 /// Journal blocks per batch.
 /// Tests make it small, so that a checkpoint of theirs has several batches too.
@@ -36,6 +36,7 @@ pub struct Sealed {
     keys: SealedTable<Hashed<KeyRecord>>,
     subaccounts: SealedTable<Hashed<Subaccount>>,
     items: SealedTable<Sorted<Sums>>,
+    open_items: SealedTable<Sorted<OpenItem>>,
     movements: SealedTable<Sorted<Movement>>,
     periods: SealedTable<Sorted<Period>>,
     rates: SealedTable<Sorted<Rate>>,
@@ -76,6 +77,7 @@ impl Sealed {
             keys: working.keys.seal(),
             subaccounts: working.subaccounts.seal(),
             items: working.items.seal(),
+            open_items: working.open_items.seal(),
             movements: working.movements.seal(),
             periods: working.periods.seal(),
             rates: working.rates.seal(),
@@ -97,6 +99,7 @@ impl Sealed {
         self.keys.write_to(&mut batch);
         self.subaccounts.write_to(&mut batch);
         self.items.write_to(&mut batch);
+        self.open_items.write_to(&mut batch);
         self.movements.write_to(&mut batch);
         self.periods.write_to(&mut batch);
         self.rates.write_to(&mut batch);
@@ -163,6 +166,7 @@ pub(super) struct Forgotten {
     keys: Arc<Hashed<KeyRecord>>,
     subaccounts: Arc<Hashed<Subaccount>>,
     items: Arc<Sorted<Sums>>,
+    open_items: Arc<Sorted<OpenItem>>,
     movements: Arc<Sorted<Movement>>,
     periods: Arc<Sorted<Period>>,
     rates: Arc<Sorted<Rate>>,
@@ -183,6 +187,7 @@ impl<E: TableEngine> WorkingSet<E> {
             keys: self.keys.settle(),
             subaccounts: self.subaccounts.settle(),
             items: self.items.settle(),
+            open_items: self.open_items.settle(),
             movements: self.movements.settle(),
             periods: self.periods.settle(),
             rates: self.rates.settle(),

@@ -2,31 +2,31 @@
 
 use std::fmt;
 
-use partita_core::state::{ItemKey, Subaccount, SubaccountKey, Sums};
+use partita_core::state::{ItemKey, OpenItem, Subaccount, SubaccountKey};
 
 use super::error::StorageError;
 use super::layers::OrderedTable;
 use crate::codec::keys::TableKey;
 use crate::engine::{KeyRange, RocksEngine, TableEngine};
 
-/// An account's items and subaccounts as they stood at one moment.
+/// An account's open items and subaccounts as they stood at one moment.
 pub struct Parts<'a, E: TableEngine = RocksEngine> {
     pub(super) range: KeyRange,
-    pub(super) items: OrderedTable<ItemKey, Sums>,
+    pub(super) open_items: OrderedTable<ItemKey, OpenItem>,
     pub(super) subaccounts: OrderedTable<SubaccountKey, Subaccount>,
     pub(super) snapshot: E::Snapshot<'a>,
 }
 
 impl<E: TableEngine> fmt::Debug for Parts<'_, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Parts").field("items", &self.items).finish_non_exhaustive()
+        f.debug_struct("Parts").field("open_items", &self.open_items).finish_non_exhaustive()
     }
 }
 
 impl<E: TableEngine> Parts<'_, E> {
-    /// Items by party, item and currency, settled ones included.
-    pub fn items(&self, after: Option<&ItemKey>, limit: usize) -> Result<Vec<(ItemKey, Sums)>, StorageError> {
-        self.items.scan(&self.snapshot, &behind(&self.range, after.map(TableKey::to_bytes)), limit)
+    /// Items whose debits and credits differ, by party, item and currency.
+    pub fn open_items(&self, after: Option<&ItemKey>, limit: usize) -> Result<Vec<(ItemKey, OpenItem)>, StorageError> {
+        self.open_items.scan(&self.snapshot, &behind(&self.range, after.map(TableKey::to_bytes)), limit)
     }
 
     /// Subaccounts by party and currency.

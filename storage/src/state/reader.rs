@@ -101,7 +101,7 @@ impl<E: TableEngine> Reader<E> {
         Ok((read?, changed.scan(&snapshot, &range, usize::MAX)?))
     }
 
-    /// `read`, and with it an account's items and subaccounts as of the same moment, to be read page by page. The
+    /// `read`, and with it an account's open items and subaccounts as of the same moment, to be read page by page. The
     /// applier waits for `read` and for what of them is in memory.
     pub fn read_with_parts<T>(
         &self,
@@ -111,11 +111,11 @@ impl<E: TableEngine> Reader<E> {
     ) -> Result<(T, Parts<'_, E>), StorageError> {
         let range = KeyRange::prefix(prefix::account(book, account));
         let engine = self.engine();
-        let (read, items, subaccounts, snapshot) = self.read(|view| {
-            let items = view.working.items.part(&range);
-            (read(view), items, view.working.subaccounts.part(&range), engine.snapshot())
+        let (read, open_items, subaccounts, snapshot) = self.read(|view| {
+            let open_items = view.working.open_items.part(&range);
+            (read(view), open_items, view.working.subaccounts.part(&range), engine.snapshot())
         });
-        Ok((read?, Parts { range, items, subaccounts, snapshot }))
+        Ok((read?, Parts { range, open_items, subaccounts, snapshot }))
     }
 
     /// The journal up to the last decision.

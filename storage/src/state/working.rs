@@ -16,8 +16,8 @@ use partita_core::id::{
 use partita_core::period::{Calendar, Digest, JournalHead, Period, PeriodId, SealedBalance};
 use partita_core::recognition::{Recognised, RecognisedUpTo};
 use partita_core::state::{
-    BookTotals, ControlKey, EntryRecord, Expiry, Head, ItemKey, KeyRecord, Movement, MovementKey, Read, Subaccount,
-    SubaccountKey, Sums, Write,
+    BookTotals, ControlKey, EntryRecord, Expiry, Head, ItemKey, KeyRecord, Movement, MovementKey, OpenItem, Read,
+    Subaccount, SubaccountKey, Sums, Write,
 };
 use partita_core::time::{Date, Timestamp};
 
@@ -47,6 +47,8 @@ pub(super) struct WorkingSet<E> {
     pub(super) keys: PointTable<(BookId, Key), KeyRecord>,
     pub(super) subaccounts: PointTable<SubaccountKey, Subaccount>,
     pub(super) items: OrderedTable<ItemKey, Sums>,
+    /// Those of them whose debits and credits differ.
+    pub(super) open_items: OrderedTable<ItemKey, OpenItem>,
     pub(super) movements: OrderedTable<MovementKey, Movement>,
     pub(super) periods: OrderedTable<(BookId, PeriodId), Period>,
     pub(super) rates: OrderedTable<RateKey, Rate>,
@@ -92,6 +94,7 @@ impl<E: TableEngine> WorkingSet<E> {
             keys: PointTable::new(Table::Keys, large),
             subaccounts: PointTable::new(Table::Subaccounts, large),
             items: OrderedTable::new(Table::Items, small),
+            open_items: OrderedTable::new(Table::OpenItems, small),
             movements: OrderedTable::new(Table::Movements, small),
             periods: OrderedTable::new(Table::Periods, 0),
             rates: OrderedTable::new(Table::Rates, 0),
@@ -380,7 +383,15 @@ impl<E: TableEngine> Write for WorkingSet<E> {
         self.generation_bytes += self.subaccounts.put(&key, Some(subaccount), weight);
     }
 
-    fn put_item(&mut self, key: ItemKey, sums: Sums) {
+    fn put_item(&mut self, key: ItemKey, sums: Sums, opened: Option<Date>) {
+        let before = or_stop(self.open_items.get(&*self.engine, &key));
+        if sums.debits != sums.credits {
+            let since = opened.or(before.map(|open| open.since)).expect("an item is opened before it is open");
+            let open = OpenItem { sums, since };
+            self.generation_bytes += self.open_items.put(&key, Some(open), size_of::<OpenItem>());
+        } else if before.is_some() {
+            self.generation_bytes += self.open_items.put(&key, None, 0);
+        }
         self.generation_bytes += self.items.put(&key, Some(sums), size_of::<Sums>());
     }
 

@@ -21,7 +21,7 @@ use partita_core::rejection::Reason;
 use partita_core::state::{
     BookTotals, ControlKey, EntryRecord, Expiring, Expiry, Head, ItemKey, Movement, MovementKey, SubaccountKey, Sums,
 };
-use partita_core::time::Timestamp;
+use partita_core::time::{Date, Timestamp};
 
 use super::postings::{Postings, add, add_pending};
 use super::report::Report;
@@ -76,6 +76,8 @@ pub(super) struct Rebuilt {
     pub(super) controls: BTreeMap<ControlKey, Sums>,
     pub(super) subaccounts: BTreeMap<SubaccountKey, Postings>,
     pub(super) items: BTreeMap<ItemKey, Sums>,
+    /// The date of the posting that last took an item off zero, or over it.
+    pub(super) opened: BTreeMap<ItemKey, Date>,
     pub(super) movements: BTreeMap<MovementKey, Movement>,
     pub(super) calendars: BTreeMap<BookId, Calendar>,
     pub(super) periods: BTreeMap<(BookId, PeriodId), Period>,
@@ -288,7 +290,12 @@ impl Rebuilt {
         let minor = amount.minor();
         add(self.controls.entry(place.control()).or_default(), *side, minor);
         if let Some(key) = place.item() {
-            add(self.items.entry(key).or_default(), *side, minor);
+            let sums = self.items.entry(key.clone()).or_default();
+            let before = sums.debits.cmp(&sums.credits);
+            add(sums, *side, minor);
+            if sums.debits.cmp(&sums.credits) != before && sums.debits != sums.credits {
+                self.opened.insert(key, entry.effective_date);
+            }
         }
         let key = MovementKey { control: place.control(), date: entry.effective_date };
         move_by(self.movements.entry(key).or_default(), *side, minor);

@@ -5,7 +5,8 @@ use std::fmt::Debug;
 use partita_core::account::ItemRule;
 use partita_core::document::{Charge, Hold, Payment, Refund};
 use partita_core::id::{BookId, DocumentId};
-use partita_core::state::{ControlKey, Movement, Sums};
+use partita_core::state::{ControlKey, ItemKey, Movement, OpenItem, Sums};
+use partita_core::time::Date;
 
 use super::PAGE_ROWS;
 use super::rebuilt::{Rebuilt, Trace, digest};
@@ -26,6 +27,9 @@ pub(super) fn compare_all(engine: &impl TableRead, rebuilt: &Rebuilt, report: &m
     let rows = subaccounts.iter().filter_map(|(key, row)| row.as_ref().map(|row| (*key, row)));
     compare(engine, report, Table::Subaccounts, rows);
     compare(engine, report, Table::Items, rebuilt.items.iter());
+    let open: Vec<(&ItemKey, OpenItem)> =
+        rebuilt.opened.iter().filter_map(|(key, since)| open_item(rebuilt, key, *since)).collect();
+    compare(engine, report, Table::OpenItems, open.iter().map(|(key, open)| (*key, open)));
     compare(engine, report, Table::Movements, rebuilt.movements.iter());
     compare(engine, report, Table::Calendars, rebuilt.calendars.iter());
     compare(engine, report, Table::Periods, rebuilt.periods.iter());
@@ -38,6 +42,11 @@ pub(super) fn compare_all(engine: &impl TableRead, rebuilt: &Rebuilt, report: &m
     compare_documents::<Refund>(engine, report, Table::Refunds, rebuilt.refunds.iter());
     compare(engine, report, Table::Customers, rebuilt.customers.iter().map(|key| (key, &())));
     compare(engine, report, Table::Expiries, rebuilt.expiries.iter().map(|key| (key, &())));
+}
+
+fn open_item<'a>(rebuilt: &Rebuilt, key: &'a ItemKey, since: Date) -> Option<(&'a ItemKey, OpenItem)> {
+    let sums = *rebuilt.items.get(key)?;
+    (sums.debits != sums.credits).then_some((key, OpenItem { sums, since }))
 }
 
 fn compare<'a, K: TableKey + Debug + 'a, V: Stored + Debug + 'a>(

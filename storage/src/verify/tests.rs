@@ -392,6 +392,7 @@ fn a_ledger_of_all_operations_is_clean_and_everything_was_counted() {
             | Table::Controls
             | Table::Subaccounts
             | Table::Items
+            | Table::OpenItems
             | Table::Movements
             | Table::Calendars
             | Table::Periods

@@ -7,6 +7,7 @@ pub mod general_ledger;
 pub mod journal_listing;
 pub mod must_zero_ageing;
 pub mod receivables_ageing;
+pub mod recognition_schedule;
 pub mod trial_balance;
 
 use std::fmt;

@@ -4,9 +4,9 @@ use axum::extract::State;
 use axum::response::Response;
 use partita_core::account::Account;
 use partita_core::id::CurrencyId;
-use partita_core::report::ageing::{Aged, Ageing, By, OpenItem, Row as Aging, ageing};
+use partita_core::report::ageing::{Aged, Ageing, By, Row as Aging, ageing};
 
-use super::receivables_ageing::{bucket_cells, bucket_columns};
+use super::receivables_ageing::{bucket_cells, bucket_columns, open_items};
 use super::{days_between, no_period, untied};
 use crate::app::App;
 use crate::path::PathArgs;
@@ -61,11 +61,8 @@ fn make(app: &App, basis: &Basis) -> Result<Report, Problem> {
 
 fn age(app: &App, basis: &Basis, account: &Account) -> Result<Ageing, Problem> {
     let at = subledger::account_at(app, basis, account)?;
-    let since = subledger::opened(app, basis, account, &at.open)?;
-    let items = at.open.into_iter().map(|(place, balance)| {
-        let due = *since.get(&place).expect("all that is open was searched for");
-        OpenItem { party: place.party, item: place.item, currency: place.currency, balance, due }
-    });
+    let since = subledger::opened(app, basis, account, &at, &at.open)?;
+    let items = at.open.iter().flat_map(|(place, _)| open_items(&since, place));
     ageing(items, basis.as_of, By::Item, &at.control).map_err(|error| untied(&basis.names, error.currency, &error))
 }
 

@@ -8,6 +8,7 @@ use partita_core::account::Account;
 use partita_core::id::CurrencyId;
 use partita_core::report::ageing::{self, Aged, Ageing, Bucket, By, OpenItem, ageing};
 use partita_core::resolve::role;
+use partita_core::time::Date;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -18,7 +19,7 @@ use crate::path::PathArgs;
 use crate::problem::{Problem, ProblemJson};
 use crate::query::ReadQuery;
 use crate::report::{Basis, Cell, Column, Frame, Piece, Report, ReportJson, ReportQuery, Reporting, Row, respond};
-use crate::subledger::{self, AccountAt, Place};
+use crate::subledger::{self, AccountAt, Place, Since};
 
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -76,15 +77,22 @@ fn make(app: &App, basis: &Basis, by: By) -> Result<Ageing, Problem> {
 fn due_items(app: &App, basis: &Basis, account: &Account, at: &AccountAt) -> Result<Vec<OpenItem>, Problem> {
     let due = subledger::due_dates(app, basis.names.book.id, account, &at.open);
     let without = at.open.iter().zip(&due).filter(|(_, due)| due.is_none()).map(|(open, _)| open);
-    let since = subledger::opened(app, basis, account, without)?;
-    let item = |((place, balance), due): (&(Place, i128), Option<_>)| OpenItem {
-        party: place.party.clone(),
-        item: place.item.clone(),
-        currency: place.currency,
-        balance: *balance,
-        due: due.unwrap_or_else(|| *since.get(place).expect("what no charge made was searched for")),
-    };
-    Ok(at.open.iter().zip(due).map(item).collect())
+    let since = subledger::opened(app, basis, account, at, without)?;
+    let items = at.open.iter().zip(due).flat_map(|((place, balance), due)| match due {
+        Some(due) => vec![open_item(place, due, *balance)],
+        None => open_items(&since, place),
+    });
+    Ok(items.collect())
+}
+
+fn open_item(place: &Place, due: Date, balance: i128) -> OpenItem {
+    OpenItem { party: place.party.clone(), item: place.item.clone(), currency: place.currency, balance, due }
+}
+
+/// What was searched for, due since it is open.
+pub(super) fn open_items(since: &Since, place: &Place) -> Vec<OpenItem> {
+    let parts = since.get(place).expect("what no document dates was searched for");
+    parts.iter().map(|(due, balance)| open_item(place, *due, *balance)).collect()
 }
 
 fn shown(basis: &Basis, by: By, made: &Ageing) -> Report {

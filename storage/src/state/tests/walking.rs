@@ -8,7 +8,7 @@ use partita_core::decision::Command;
 use partita_core::id::{AccountId, Actor, BookCode, BookId, CurrencyCode, CurrencyId, Key, Party, Position};
 use partita_core::money::WrittenAmount;
 use partita_core::operation::{AccountRef, Chart, Details, OpenBook, Operation, Transfer};
-use partita_core::state::{Head, Read, SubaccountKey};
+use partita_core::state::{Head, OpenItem, Read, SubaccountKey};
 use partita_core::time::{Date, Timestamp};
 
 use super::reading::{layered, statements};
@@ -185,18 +185,24 @@ fn the_parts_of_an_account_are_of_one_moment() {
     for (place, entry) in super::script::script(44, 60).iter().enumerate().skip(1) {
         state.apply(entries.len() + place, entry);
     }
-    let mut rows = (0, 0);
+    let (mut rows, mut settled) = ((0, 0), 0);
     for ((book, account), (position, parts)) in accounts.iter().zip(&all_parts) {
         assert_eq!(*position, model.head.position);
         let (mut items, mut after) = (BTreeMap::new(), None);
         loop {
-            let page = parts.items(after.as_ref(), 3).unwrap();
+            let page = parts.open_items(after.as_ref(), 3).unwrap();
             let Some((last, _)) = page.last() else { break };
             after = Some(last.clone());
             items.extend(page);
         }
-        let expected: BTreeMap<_, _> =
-            model.items.clone().into_iter().filter(|row| (row.0.book, row.0.account) == (*book, *account)).collect();
+        let of_account = |key: &partita_core::state::ItemKey| (key.book, key.account) == (*book, *account);
+        let expected: BTreeMap<_, _> = model
+            .open_items
+            .iter()
+            .filter(|row| of_account(row.0))
+            .map(|(key, since)| (key.clone(), OpenItem { sums: model.items[key], since: *since }))
+            .collect();
+        settled += model.items.keys().filter(|key| of_account(key)).count() - expected.len();
         assert_eq!(items, expected);
         let (mut subaccounts, mut after) = (BTreeMap::new(), None);
         loop {
@@ -214,5 +220,5 @@ fn the_parts_of_an_account_are_of_one_moment() {
         assert_eq!(subaccounts, expected);
         rows = (rows.0 + items.len(), rows.1 + subaccounts.len());
     }
-    assert!(rows.0 > 20 && rows.1 > 20, "{rows:?}");
+    assert!(rows.0 > 20 && rows.1 > 20 && settled > 10, "{rows:?}, {settled} settled");
 }
