@@ -164,6 +164,8 @@ fn tampered(text: &str) -> Vec<(&'static str, String)> {
     vec![
         ("an amount, by a cent", change(posting, "108.25", "108.26")),
         ("an amount, by less than half a cent", change(posting, "108.25", "108.254")),
+        // An exchange to hledger without --strict and to ledger at its strictest: there the balances tell.
+        ("a currency", change(posting, "108.25 USD", "108.25 EUR")),
         ("a balance, by a cent", change(asserted, "1397.30", "1397.31")),
         ("a balance, by less than half a cent", change(asserted, "1397.30", "1397.304")),
         (
