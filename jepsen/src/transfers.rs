@@ -108,10 +108,11 @@ impl Transfers {
     }
 
     async fn persistent(self, nodes: Vec<Client>, number: usize, most: u64, stopped: Arc<AtomicBool>) {
-        let mut at = number;
         while !stopped.load(Ordering::Relaxed) {
             let first = self.next.fetch_add(most, Ordering::Relaxed);
             let size = 1 + (first / most * 37) % most;
+            // Each time from its own node on: they do not all gather at one, which may be stopped next.
+            let mut at = number;
             loop {
                 let node = &nodes[at % nodes.len()];
                 let sent = if size == 1 { self.single(node, first).await } else { self.batch(node, first, size).await };

@@ -2,6 +2,7 @@
 //!
 //! One test binary, and one test after the other: a cluster wants the machine for itself.
 
+mod catching_up;
 mod leaders;
 mod majorities;
 mod upgrade;
