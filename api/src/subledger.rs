@@ -217,12 +217,15 @@ fn read_account(
     }))
 }
 
-/// Debits less credits of every place that is not zero: what is open now or was touched since.
+/// Debits less credits of places that are not zero, and since when those are that nothing touched since.
+type OpenPlaces = (Vec<(Place, i128)>, BTreeMap<Place, Date>);
+
+/// What is open now or was touched since, as it stood at the report's moment.
 fn open_places(
     parts: &Parts<'_>,
     account: &Account,
     taken: &BTreeMap<Place, i128>,
-) -> Result<(Vec<(Place, i128)>, BTreeMap<Place, Date>), StorageError> {
+) -> Result<OpenPlaces, StorageError> {
     let mut since = BTreeMap::new();
     let mut open: BTreeMap<Place, i128> = taken.iter().map(|(place, since)| (place.clone(), -since)).collect();
     let mut of_items: BTreeMap<(Option<Party>, CurrencyId), i128> = BTreeMap::new();

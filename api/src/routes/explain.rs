@@ -52,9 +52,10 @@ pub struct ExplainQuery {
     #[param(value_type = Option<String>)]
     pub currency: Option<CurrencyCode>,
     /// Begin with what was decided before this position.
-    #[param(minimum = 1)]
+    #[param(value_type = Option<u64>, minimum = 1)]
     pub before: Option<String>,
     /// Begin with what was decided at this position or before.
+    #[param(value_type = Option<u64>, minimum = 1)]
     pub at: Option<String>,
     /// Begin with what was recorded at this instant or before.
     #[param(value_type = Option<String>)]
