@@ -10,7 +10,7 @@ async fn passes(plan: Plan) -> Result<(), HarnessError> {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let seed = plan.seed;
     let done = run(plan, directory.path()).await?;
-    println!("{}", report::text(&done, "cargo test -p partita-jepsen --test chaos", "this one"));
+    eprintln!("{}", report::text(&done, "cargo test -p partita-jepsen --test chaos", "this one"));
     let complaints = complaints(&done);
     if !complaints.is_empty() {
         let kept = directory.keep();
