@@ -16,8 +16,8 @@ use crate::app::{App, with_position};
 use crate::metrics;
 use crate::problem::{Code, POSITION, Problem};
 use crate::routes::{
-    accounts, balances, books, charges, cluster, currencies, entries, explain, export, fx, health, holds, journal,
-    keys, parties, payments, periods, postings, recognitions, refunds, reports, transfers, years,
+    accounts, backup, balances, books, charges, cluster, currencies, entries, explain, export, fx, health, holds,
+    journal, keys, parties, payments, periods, postings, recognitions, refunds, reports, transfers, years,
 };
 
 #[derive(OpenApi)]
@@ -104,6 +104,7 @@ fn documented() -> OpenApiRouter<App> {
         .routes(routes!(cluster::remove))
         .routes(routes!(cluster::promote))
         .routes(routes!(cluster::transfer_leader))
+        .routes(routes!(backup::get))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .routes(routes!(health::prometheus))

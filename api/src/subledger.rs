@@ -173,8 +173,9 @@ fn read_account(
     account: &Account,
 ) -> Result<Result<AccountAt, Problem>, StorageError> {
     let book = basis.names.book.id;
+    let held = reader.hold();
     let ((until, days), parts) =
-        reader.read_with_parts(book, account.id, |view| Ok((view.position(), daily(view, book, account.id)?)))?;
+        held.read_with_parts(book, account.id, |view| Ok((view.position(), daily(view, book, account.id)?)))?;
     let back = Back {
         book,
         account: account.id,

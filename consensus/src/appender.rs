@@ -155,6 +155,8 @@ impl<E: LogEngine, M: MarkStore> Appender<E, M> {
                 LogRequest::Purge { upto, done } => {
                     self.append(&mut group)?;
                     self.writer.purge_upto(upto)?;
+                    // Behind an installed state the log goes on where that ends.
+                    self.synced.send_modify(|synced| *synced = (*synced).max(Some(upto.index)));
                     acknowledge(done);
                 }
                 LogRequest::Close { done } => {

@@ -1,15 +1,17 @@
 //! The two threads that own the state: one applies committed entries, the other makes checkpoints durable.
 //!
 //! The applier never waits for a checkpoint unless the generation that fills is over its bound while the one before
-//! is still being written. Whatever fails here stops the process, and nothing is answered after it.
+//! is still being written, or the state leaves as files or is replaced. Whatever fails here stops the process, and
+//! nothing is answered after it; only a state that cannot leave as files is its caller's concern.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use openraft::storage::ApplyResponder;
 use partita_core::decision::Command;
 use partita_core::id::Position;
-use partita_storage::engine::TableEngine;
-use partita_storage::state::{Applied, Applier, Checkpointer, Sealed};
+use partita_storage::snapshot::{ExportDirectory, SnapshotError, StateHome, TableStore, Verified};
+use partita_storage::state::{Applied, Applier, Checkpointer, Reader, Sealed, StateConfig, StorageError, open_state};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::codec::RaftState;
@@ -37,6 +39,16 @@ pub(crate) enum Work {
     /// Makes everything before it durable.
     Checkpoint {
         done: oneshot::Sender<Option<Durable>>,
+    },
+    /// Makes everything before it durable, and that leave as files. What comes after it is not kept waiting for the
+    /// disk.
+    Export {
+        done: oneshot::Sender<Result<ExportDirectory, SnapshotError>>,
+    },
+    /// Puts a received state in the place of this node's.
+    Install {
+        verified: Arc<Verified>,
+        done: oneshot::Sender<()>,
     },
     /// As a checkpoint; ends both threads.
     Close {
@@ -67,6 +79,29 @@ pub(crate) struct ApplierHandle {
     pub(crate) position: watch::Receiver<Position>,
 }
 
+/// A state that was opened: where it lies, and the hands on it.
+pub(crate) struct OpenState<S: TableStore> {
+    pub(crate) home: Arc<StateHome<S>>,
+    pub(crate) config: StateConfig,
+    pub(crate) applier: Applier<S::Engine>,
+    pub(crate) checkpointer: Checkpointer<S::Engine>,
+    pub(crate) reader: Reader<S::Engine>,
+}
+
+/// What the checkpoint thread does, in this order.
+enum Order<E> {
+    Write(CheckpointOrder),
+    Export {
+        done: oneshot::Sender<Result<ExportDirectory, SnapshotError>>,
+    },
+    /// Another state has taken the place of the one that was written.
+    Replace {
+        checkpointer: Checkpointer<E>,
+        durable: Durable,
+        done: oneshot::Sender<()>,
+    },
+}
+
 struct CheckpointOrder {
     sealed: Sealed,
     /// The last entry that it includes.
@@ -77,14 +112,14 @@ struct CheckpointOrder {
 
 /// Starts both threads. `recovered` is what the state held when it was opened, `synced` the last entry that is durable
 /// in this node's log.
-pub(crate) fn start_applier<E: TableEngine>(
-    applier: Applier<E>,
-    checkpointer: Checkpointer<E>,
+pub(crate) fn start_applier<S: TableStore>(
+    state: OpenState<S>,
     recovered: RaftState,
     contiguity: Contiguity,
     synced: watch::Receiver<Option<u64>>,
     environment: &SharedEnvironment,
 ) -> ApplierHandle {
+    let OpenState { home, config, applier, checkpointer, reader } = state;
     let position = applier.position();
     let last_index = recovered.last.map(|id| id.index);
     let found = recovered.last.is_some().then_some(Durable { raft: recovered, position });
@@ -92,9 +127,19 @@ pub(crate) fn start_applier<E: TableEngine>(
     let (position_sender, position) = watch::channel(position);
     let (orders, order_queue) = mpsc::unbounded_channel();
     let (work, work_queue) = mpsc::channel(QUEUE_ENTRIES);
-    let writer = CheckpointThread { checkpointer, synced, durable: durable_sender, environment: environment.clone() };
+    let writer = CheckpointThread {
+        home: Arc::clone(&home),
+        checkpointer,
+        synced,
+        durable: durable_sender,
+        environment: environment.clone(),
+    };
     environment.spawn_dedicated("checkpoint", Box::pin(writer.run(order_queue)));
     let thread = ApplierThread {
+        home,
+        config,
+        reader,
+        environment: environment.clone(),
         applier,
         last_index,
         contiguity,
@@ -107,11 +152,16 @@ pub(crate) fn start_applier<E: TableEngine>(
     ApplierHandle { work, durable, position }
 }
 
-struct ApplierThread<E: TableEngine> {
-    applier: Applier<E>,
+struct ApplierThread<S: TableStore> {
+    home: Arc<StateHome<S>>,
+    config: StateConfig,
+    /// Everybody's: it is led to a state that was installed.
+    reader: Reader<S::Engine>,
+    environment: SharedEnvironment,
+    applier: Applier<S::Engine>,
     last_index: Option<u64>,
     contiguity: Contiguity,
-    orders: mpsc::UnboundedSender<CheckpointOrder>,
+    orders: mpsc::UnboundedSender<Order<S::Engine>>,
     under_way: Option<oneshot::Receiver<()>>,
     position: watch::Sender<Position>,
     durable: watch::Receiver<Option<Durable>>,
@@ -120,7 +170,7 @@ struct ApplierThread<E: TableEngine> {
 /// The checkpoint thread is gone: it has stopped the process, or is about to.
 struct CheckpointsStopped;
 
-impl<E: TableEngine> ApplierThread<E> {
+impl<S: TableStore> ApplierThread<S> {
     async fn run(mut self, mut queue: mpsc::Receiver<Work>) {
         while let Some(work) = queue.recv().await {
             let outcome = match work {
@@ -131,6 +181,10 @@ impl<E: TableEngine> ApplierThread<E> {
                 }
                 Work::Checkpoint { done } => self.checkpoint().await.map(|()| {
                     let _gone = done.send(self.durable.borrow().clone());
+                }),
+                Work::Export { done } => self.export(done).await,
+                Work::Install { verified, done } => self.install(&verified).await.map(|()| {
+                    let _gone = done.send(());
                 }),
                 Work::Close { done } => {
                     if self.checkpoint().await.is_ok() {
@@ -205,11 +259,49 @@ impl<E: TableEngine> ApplierThread<E> {
         let Some(sealed) = self.applier.seal() else { return Ok(()) };
         let (done, finished) = oneshot::channel();
         let position = self.applier.position();
-        self.orders
-            .send(CheckpointOrder { sealed, index: self.last_index, position, done })
-            .map_err(|_gone| CheckpointsStopped)?;
+        self.order(Order::Write(CheckpointOrder { sealed, index: self.last_index, position, done }))?;
         self.under_way = Some(finished);
         Ok(())
+    }
+
+    fn order(&self, order: Order<S::Engine>) -> Result<(), CheckpointsStopped> {
+        self.orders.send(order).map_err(|_gone| CheckpointsStopped)
+    }
+
+    async fn export(
+        &mut self,
+        done: oneshot::Sender<Result<ExportDirectory, SnapshotError>>,
+    ) -> Result<(), CheckpointsStopped> {
+        self.finish_checkpoint().await?;
+        self.order_checkpoint()?;
+        self.order(Order::Export { done })
+    }
+
+    /// What was applied here and is not on the disk is let go: the received state includes it.
+    async fn install(&mut self, verified: &Verified) -> Result<(), CheckpointsStopped> {
+        self.finish_checkpoint().await?;
+        let (checkpointer, durable) = self.replace(verified).map_err(|why| {
+            self.environment.stop_process(&format!("a received state cannot be installed: {why}"));
+            CheckpointsStopped
+        })?;
+        let position = durable.position;
+        let (done, replaced) = oneshot::channel();
+        self.order(Order::Replace { checkpointer, durable, done })?;
+        replaced.await.map_err(|_gone| CheckpointsStopped)?;
+        self.position.send_replace(position);
+        metrics::gauge!("partita_applied_position").set(approximate(position.0));
+        tracing::info!(position = position.0, "a received state is installed");
+        Ok(())
+    }
+
+    fn replace(&mut self, verified: &Verified) -> Result<(Checkpointer<S::Engine>, Durable), String> {
+        let engine = self.home.install(verified, &self.applier.engine()).map_err(|error| chain(&error))?;
+        let (applier, checkpointer, reader) = open_state(engine, self.config).map_err(|error| chain(&error))?;
+        let raft = RaftState::decode(&applier.applied().raft).map_err(|error| chain(&error))?;
+        self.last_index = raft.last.map(|last| last.index);
+        self.reader.lead_to(&reader);
+        self.applier = applier;
+        Ok((checkpointer, Durable { raft, position: self.applier.position() }))
     }
 
     async fn finish_checkpoint(&mut self) -> Result<(), CheckpointsStopped> {
@@ -227,33 +319,48 @@ pub(crate) fn approximate(count: u64) -> f64 {
     f64::from(high) * 4_294_967_296.0 + f64::from(low)
 }
 
-struct CheckpointThread<E: TableEngine> {
-    checkpointer: Checkpointer<E>,
+struct CheckpointThread<S: TableStore> {
+    home: Arc<StateHome<S>>,
+    checkpointer: Checkpointer<S::Engine>,
     synced: watch::Receiver<Option<u64>>,
     durable: watch::Sender<Option<Durable>>,
     environment: SharedEnvironment,
 }
 
-impl<E: TableEngine> CheckpointThread<E> {
-    async fn run(mut self, mut orders: mpsc::UnboundedReceiver<CheckpointOrder>) {
+impl<S: TableStore> CheckpointThread<S> {
+    async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order<S::Engine>>) {
         while let Some(order) = orders.recv().await {
-            // A quorum may have made entries durable that this node's log does not hold yet. A state that includes them
-            // would be ahead of its log after a crash.
-            if self.synced.wait_for(|synced| *synced >= order.index).await.is_err() {
-                return;
-            }
-            let began = Instant::now();
-            let applied = match self.checkpointer.write(order.sealed) {
-                Ok(applied) => applied,
-                Err(error) => {
-                    self.environment.stop_process(&format!("a checkpoint failed: {}", chain(&error)));
-                    return;
+            match order {
+                Order::Write(order) => {
+                    // A quorum may have made entries durable that this node's log does not hold yet. A state that
+                    // includes them would be ahead of its log after a crash.
+                    if self.synced.wait_for(|synced| *synced >= order.index).await.is_err() {
+                        return;
+                    }
+                    if let Err(error) = self.write(order) {
+                        self.environment.stop_process(&format!("a checkpoint failed: {}", chain(&error)));
+                        return;
+                    }
                 }
-            };
-            let raft = RaftState::decode(&applied.raft).expect("it was encoded by this program when it was applied");
-            metrics::histogram!("partita_checkpoint_seconds").record(began.elapsed().as_secs_f64());
-            self.durable.send_replace(Some(Durable { raft, position: order.position }));
-            let _gone = order.done.send(());
+                Order::Export { done } => {
+                    let _gone = done.send(self.home.export(self.checkpointer.engine()));
+                }
+                Order::Replace { checkpointer, durable, done } => {
+                    self.checkpointer = checkpointer;
+                    self.durable.send_replace(Some(durable));
+                    let _gone = done.send(());
+                }
+            }
         }
+    }
+
+    fn write(&mut self, order: CheckpointOrder) -> Result<(), StorageError> {
+        let began = Instant::now();
+        let applied = self.checkpointer.write(order.sealed)?;
+        let raft = RaftState::decode(&applied.raft).expect("it was encoded by this program when it was applied");
+        metrics::histogram!("partita_checkpoint_seconds").record(began.elapsed().as_secs_f64());
+        self.durable.send_replace(Some(Durable { raft, position: order.position }));
+        let _gone = order.done.send(());
+        Ok(())
     }
 }

@@ -9,8 +9,10 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use partita_core::decision::Answer;
 use partita_core::id::Position;
-use partita_storage::engine::MemoryEngine;
+use partita_storage::engine::{MemoryEngine, TableEngine};
+use partita_storage::log::LogEngine;
 use partita_storage::log::memory::{Power, Unsynced};
+use partita_storage::snapshot::{Files, TableStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -20,7 +22,7 @@ use crate::data_directory::ClusterId;
 use crate::environment::SharedEnvironment;
 use crate::node::{Identity, Peering, Stores};
 use crate::peer::{Security, Socket};
-use crate::testing::{Disks, TestMachine, command, commands, in_ms, position_of, soon};
+use crate::testing::{Disks, MEMORY_BYTES, TestMachine, command, commands, in_ms, position_of, soon};
 use crate::{Node, ReadError, Role, StartError, SubmitError};
 
 /// The wires between nodes: whoever is cut off is heard by nobody and hears nobody, and no connection is closed.
@@ -123,12 +125,17 @@ struct Nodes {
 impl Nodes {
     /// A cluster of that many voters, which the first founded.
     async fn start(count: u64) -> Self {
+        Self::start_with(count, MEMORY_BYTES).await
+    }
+
+    async fn start_with(count: u64, memory_bytes: usize) -> Self {
         let wires = Wires { cut: watch::Sender::default() };
         let mut places = Vec::new();
         for id in 1..=count {
             let listens_at = Arc::new(Mutex::new("127.0.0.1:1".parse().unwrap()));
             let address = wires.lay(id, Arc::clone(&listens_at)).await;
-            let mut place = Place { id, disks: Disks::new(Power::steady()), listens_at, address, node: None };
+            let disks = Disks { memory_bytes, ..Disks::new(Power::steady()) };
+            let mut place = Place { id, disks, listens_at, address, node: None };
             place.start(id == 1).await;
             places.push(place);
         }
@@ -312,6 +319,55 @@ async fn a_killed_leader_is_replaced_and_catches_up() {
     nodes.are_equal(Position(101)).await;
 }
 
+/// Makes a checkpoint of every few books, and purges the log behind them.
+const SMALL_MEMORY_BYTES: usize = 64 << 10;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_the_log_does_not_reach_any_more_gets_a_snapshot() {
+    let mut nodes = Nodes::start_with(3, SMALL_MEMORY_BYTES).await;
+    for number in 1..=20 {
+        decide(&nodes, &[1, 2, 3], number).await;
+    }
+    let leader = nodes.leader(&[1, 2, 3]).await;
+    let away = leader % 3 + 1;
+    nodes.node(away).wait_position(Position(20), soon()).await.unwrap();
+    nodes.place(away).kill().await;
+    let had = nodes.place(away).disks.log.last_index().unwrap();
+    let rest = nodes.ids();
+    let mut last = 20;
+    let had = had.expect("it had written something");
+    let reaches_back = |place: &Place| place.disks.log.first_index().unwrap().is_none_or(|first| first <= had + 1);
+    while nodes.places.iter().any(|place| place.id != away && reaches_back(place)) {
+        nodes.node(leader).submit(commands(last + 1, last + 100), soon()).await.unwrap();
+        last += 100;
+        assert!(last < 50_000, "the log is bounded");
+    }
+    nodes.place(away).start(false).await;
+    // Writes go on while it gets the state, through the leader and then through itself.
+    for number in last + 1..=last + 20 {
+        decide(&nodes, &rest, number).await;
+    }
+    last += 20;
+    nodes.are_equal(Position(last)).await;
+    assert!(is_installed(nodes.place(away)), "the log does not reach back to {had}");
+    assert_eq!(decide(&nodes, &[away], last).await, Position(last));
+    assert_eq!(decide(&nodes, &[away], last + 1).await, Position(last + 1));
+    nodes.are_equal(Position(last + 1)).await;
+
+    // It starts again on what was installed, and is the leader's equal.
+    nodes.place(away).kill().await;
+    nodes.place(away).start(false).await;
+    nodes.are_equal(Position(last + 1)).await;
+    for id in [1, 2, 3] {
+        let report = partita_storage::verify::verify(&nodes.place(id).disks.tables.engine().snapshot());
+        assert!(report.is_clean(), "node {id}: {report}");
+    }
+}
+
+fn is_installed(place: &Place) -> bool {
+    place.disks.tables.files().read("state.current").unwrap().is_some()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_that_ends_lets_another_lead_before() {
     let nodes = Nodes::start(3).await;
@@ -441,11 +497,11 @@ async fn a_checkpoint_is_never_ahead_of_the_log() {
         nodes.node(leader).submit(vec![command(number)], soon()).await.unwrap();
     }
     nodes.node(held).wait_position(Position(10), soon()).await.unwrap();
-    let before = disks.tables.operations();
+    let before = disks.tables.engine().operations();
     let checkpoint = nodes.node(held).order_checkpoint().await;
     let waited = timeout_at(in_ms(300), checkpoint).await;
     assert!(waited.is_err(), "the log holds nothing of what it would include");
-    assert_eq!(disks.tables.operations(), before);
+    assert_eq!(disks.tables.engine().operations(), before);
     // The power goes, and the log with it; of the state everything is left that was written.
     nodes.place(held).kill_keeping(usize::MAX).await;
     disks.log.gate.open();

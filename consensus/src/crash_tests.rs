@@ -81,7 +81,7 @@ async fn nothing_acknowledged_is_lost_at_any_step_of_a_checkpoint() {
     let small = || Disks { memory_bytes: SMALL_MEMORY_BYTES, ..Disks::new(Power::steady()) };
     let disks = small();
     assert_eq!(write_until_stopped(&disks, 8, 10).await, 80);
-    let operations = disks.tables.operations();
+    let operations = disks.tables.engine().operations();
     assert!(operations > 12, "several checkpoints must be written: {operations} operations");
     let first_left = disks.log.first_index().unwrap();
     assert!(first_left.is_none_or(|first| first > 2), "the log was purged behind checkpoints: {first_left:?}");
@@ -89,9 +89,9 @@ async fn nothing_acknowledged_is_lost_at_any_step_of_a_checkpoint() {
     for operation in 1..=operations {
         for takes_effect in [false, true] {
             let disks = small();
-            disks.tables.stop_at(Some(Stop { operation, takes_effect }));
+            disks.tables.engine().stop_at(Some(Stop { operation, takes_effect }));
             let acknowledged = write_until_stopped(&disks, 8, 10).await;
-            stopped += u64::from(disks.tables.operations() >= operation);
+            stopped += u64::from(disks.tables.engine().operations() >= operation);
             for kept in [0, usize::MAX] {
                 let left = disks.after_power_cut(Unsynced::Lost, kept);
                 let case = format!("operation {operation}, takes effect: {takes_effect}, kept {kept}");
@@ -107,7 +107,8 @@ async fn a_log_and_a_state_of_different_times_do_not_start() {
     let disks = Disks { memory_bytes: SMALL_MEMORY_BYTES, ..Disks::new(Power::steady()) };
     assert_eq!(write_until_stopped(&disks, 8, 10).await, 80);
     let fresh = Disks::new(Power::steady());
-    let without_log = Disks { tables: disks.tables.crash(0), ..fresh.clone() };
+    let tables = disks.tables.after_power_cut(Unsynced::Lost, 0, Power::steady());
+    let without_log = Disks { tables, ..fresh.clone() };
     let error = start(&without_log, &TestMachine::new()).await.map(|_| ()).unwrap_err();
     assert!(matches!(error, StartError::LogBehindState { .. }), "{error}");
     let without_state = Disks { tables: fresh.tables, ..disks.after_power_cut(Unsynced::Lost, 0) };

@@ -134,7 +134,8 @@ impl DataDirectory {
             ours(owner.node)?;
             return Ok(Opened::Ours(Self::of(path, owner, lock)));
         }
-        if ["log", "log.mark", "state"].iter().any(|name| path.join(name).exists()) {
+        let signs = ["log", "log.mark", "state", "state-1", "state.current", "incoming.manifest"];
+        if signs.iter().any(|name| path.join(name).exists()) {
             return Err(DirectoryError::IdentityMissing { path: path.to_owned() });
         }
         let joining = read_joining(path)?;
@@ -157,8 +158,9 @@ impl DataDirectory {
         self.path.join("log.mark")
     }
 
-    pub(crate) fn state(&self) -> PathBuf {
-        self.path.join("state")
+    /// Where the state's directories lie.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod appender;
 mod applier;
+pub mod backup;
 mod barrier;
 mod batcher;
 pub mod cluster;
@@ -23,6 +24,7 @@ mod network;
 pub mod node;
 mod peer;
 mod proposal;
+mod purge;
 mod raft_types;
 mod requests;
 mod snapshot;
@@ -36,6 +38,7 @@ pub use data_directory::{ClusterId, DirectoryError, recorded_node};
 pub use disk::Shortage;
 pub use node::{Node, NodeConfig, NodeStatus, Role, StartError, join_cluster};
 pub use peer::{TlsConfig, TlsError};
+pub use snapshot::exports::ExportError;
 pub use verify::{VerifyError, verify};
 
 #[cfg(test)]

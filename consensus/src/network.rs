@@ -23,7 +23,9 @@ use tokio::time::Instant;
 
 use crate::peer::message::{Request, Response};
 use crate::peer::{Channel, PeerAddress, PeerError, Peers};
-use crate::raft_types::{Member, RaftLogId, TypeConfig};
+use crate::raft_types::{Member, RaftLogId, TypeConfig, stored_vote};
+use crate::snapshot::exports::Exports;
+use crate::snapshot::send::{PeerWay, send};
 use crate::state_machine::SnapshotHandle;
 
 /// Appends on their way to one follower: the most messages, and the bytes after which no more are added.
@@ -35,6 +37,7 @@ const APPEND_DEADLINE: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub(crate) struct Network {
     peers: Peers,
+    exports: Exports,
 }
 
 /// One follower, reached over one channel.
@@ -43,16 +46,17 @@ pub(crate) struct Follower {
     peers: Peers,
     to: PeerAddress,
     channel: Channel,
+    exports: Exports,
 }
 
 impl Network {
-    pub(crate) fn new(peers: Peers) -> Self {
-        Self { peers }
+    pub(crate) fn new(peers: Peers, exports: Exports) -> Self {
+        Self { peers, exports }
     }
 
     fn follower(&self, target: u64, member: &Member, channel: Channel) -> Follower {
         let to = PeerAddress { address: member.address.clone(), node_id: Some(target) };
-        Follower { peers: self.peers.clone(), to, channel }
+        Follower { peers: self.peers.clone(), to, channel, exports: self.exports.clone() }
     }
 }
 
@@ -235,13 +239,13 @@ impl RaftNetworkV2<TypeConfig> for Follower {
 
     async fn full_snapshot(
         &mut self,
-        _vote: VoteOf<TypeConfig>,
-        _snapshot: SnapshotOf<TypeConfig, SnapshotHandle>,
-        _cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        vote: VoteOf<TypeConfig>,
+        snapshot: SnapshotOf<TypeConfig, SnapshotHandle>,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         _option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-        let text = format!("a snapshot cannot be sent to {} yet", self.to);
-        Err(Unreachable::from_string(text).into())
+        let way = PeerWay { peers: &self.peers, to: &self.to };
+        send(&self.exports, &way, stored_vote(&vote), snapshot, cancel).await
     }
 
     async fn transfer_leader(

@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::appender::{AppenderHandle, LogRequest, start_appender};
-use crate::applier::{ApplierHandle, Contiguity, Durable, Work, start_applier};
+use crate::applier::{ApplierHandle, Contiguity, Durable, OpenState, Work, start_applier};
 use crate::barrier::{Barrier, ReadError};
 use crate::batcher::{Batcher, SubmitError};
 use crate::cluster::change::Change;
@@ -41,13 +41,14 @@ use crate::levels::{ActiveLevel, raise_when_all_know};
 use crate::log_store::LogStore;
 use crate::network::Network;
 use crate::peer::{Listener, NotedLevels, PeerIdentity, Peers, Security, Socket, TlsConfig, TlsError};
+use crate::purge::purge_behind_checkpoints;
 use crate::raft_types::{Instance, Member, TypeConfig, raft_log_id};
 use crate::requests::Requests;
+use crate::snapshot::exports::{ExportError, Exports};
+use crate::snapshot::receive::Receiver;
 use crate::state_machine::StateMachine;
+use partita_storage::snapshot::{DiskStore, Exported, SnapshotError, StateHome, TableStore};
 use partita_storage::state::{OpenError, Reader, StateConfig, open_state};
-
-/// How long openraft may take for one step of its own that nobody waits for.
-const RAFT_STEP: Duration = Duration::from_secs(60);
 
 /// How long a leader that ends tries to have another lead.
 const HAND_OVER: Duration = Duration::from_secs(3);
@@ -100,6 +101,8 @@ pub enum StartError {
     Log(#[from] LogError),
     #[error("the state database cannot be opened")]
     Tables(#[from] EngineError),
+    #[error("the state's files cannot be used")]
+    Files(#[from] SnapshotError),
     #[error("the state cannot be recovered")]
     State(#[source] OpenError),
     #[error("the state's record of raft cannot be read")]
@@ -179,10 +182,10 @@ pub struct NodeStatus {
 
 /// The stores of one node: on disk, or in memory for the simulator.
 #[derive(Debug)]
-pub struct Stores<L, M, T> {
+pub struct Stores<L, M, S> {
     pub log: L,
     pub mark: M,
-    pub tables: T,
+    pub tables: S,
     /// Where they lie: free space is watched there. None where they have no disk.
     pub directories: Vec<PathBuf>,
 }
@@ -246,6 +249,7 @@ pub struct Node<T: TableEngine = RocksEngine> {
     cluster: Cluster,
     reader: Reader<T>,
     work: mpsc::Sender<Work>,
+    exports: Exports,
     log: mpsc::UnboundedSender<LogRequest>,
     position: watch::Receiver<Position>,
     durable: watch::Receiver<Option<Durable>>,
@@ -276,8 +280,8 @@ impl Node {
         let stores = Stores {
             log: RocksLog::open(&directory.log(), budget.log_memtable)?,
             mark: MarkFile::new(&directory.mark()),
-            tables: RocksEngine::open(&directory.state(), budget.tables)?,
-            directories: vec![directory.log(), directory.state()],
+            tables: DiskStore::new(directory.path(), budget.tables),
+            directories: vec![directory.log(), directory.path().to_owned()],
         };
         let identity = Identity { cluster: directory.cluster, node_id: config.node_id, levels: config.levels };
         let peering = match config.raft_listen {
@@ -292,8 +296,8 @@ impl Node {
 
 impl<T: TableEngine> Node<T> {
     /// Starts over the given stores, clock and threads, alone.
-    pub async fn start_with<L: LogEngine, M: MarkStore>(
-        stores: Stores<L, M, T>,
+    pub async fn start_with<L: LogEngine, M: MarkStore, S: TableStore<Engine = T>>(
+        stores: Stores<L, M, S>,
         identity: Identity,
         memory_bytes: usize,
         environment: SharedEnvironment,
@@ -302,8 +306,8 @@ impl<T: TableEngine> Node<T> {
     }
 
     /// Starts over the given stores, clock and threads, reached by others if so told.
-    pub(crate) async fn start_among<L: LogEngine, M: MarkStore>(
-        stores: Stores<L, M, T>,
+    pub(crate) async fn start_among<L: LogEngine, M: MarkStore, S: TableStore<Engine = T>>(
+        stores: Stores<L, M, S>,
         identity: Identity,
         memory_bytes: usize,
         environment: SharedEnvironment,
@@ -313,19 +317,24 @@ impl<T: TableEngine> Node<T> {
         let limits = budget.disk(stores.directories, identity.levels);
         let disk = DiskGuard::start(limits, Arc::clone(&environment)).map_err(StartError::FreeSpace)?;
         let writer = open_log(stores.log, stores.mark, budget.entry_cache)?;
+        let home = Arc::new(StateHome::recover(stores.tables, identity.levels)?);
         let state_config = budget.state(identity.levels);
-        let (applier, checkpointer, reader) = open_state(stores.tables, state_config).map_err(StartError::State)?;
+        let (applier, checkpointer, reader) = open_state(home.open()?, state_config).map_err(StartError::State)?;
         let recovered = RaftState::decode(&applier.applied().raft)?;
         assert_eq!(recovered.level, applier.applied().level, "both are of one record");
         let log = writer.log();
-        check_log_and_state(&log.state(), &recovered)?;
+        check_log_and_state(&log.state(), &recovered, home.installed())?;
 
         let AppenderHandle { requests: log_requests, synced } = start_appender(writer, &environment);
         let state = recovered.clone();
+        let checkpoints = Arc::clone(&home);
+        let open = OpenState { home, config: state_config, applier, checkpointer, reader: reader.clone() };
         let ApplierHandle { work, durable, position } =
-            start_applier(applier, checkpointer, recovered, Contiguity::Asserted, synced, &environment);
+            start_applier(open, recovered, Contiguity::Asserted, synced, &environment);
+        let purged = log.clone();
+        let exports = Exports::new(work.clone(), Arc::new(move || purged.state().purged.map(|id| id.index)));
         let store = LogStore::new(log, log_requests.clone());
-        let machine = StateMachine::new(work.clone(), durable.clone(), state, identity.levels);
+        let machine = StateMachine::new(work.clone(), durable.clone(), exports.clone(), state, identity.levels);
         let active_level = machine.active_level();
         let failed = |error: &dyn std::error::Error| StartError::Raft { reason: chain(error) };
         let raft_config = raft_config(&identity).validate().map_err(|error| failed(&error))?;
@@ -334,7 +343,7 @@ impl<T: TableEngine> Node<T> {
         let security = peering.as_ref().map(|peering| peering.security.clone()).unwrap_or_default();
         let peers = Peers::new(peer_identity, security);
         peers.levels().tell(active_level.clone());
-        let network = Network::new(peers.clone());
+        let network = Network::new(peers.clone(), exports.clone());
         let raft = Raft::new(identity.node_id, Arc::new(raft_config), network, store, machine)
             .await
             .map_err(|error| failed(&error))?;
@@ -342,7 +351,7 @@ impl<T: TableEngine> Node<T> {
         let closing = Arc::new(AtomicBool::new(false));
         let metrics = raft.metrics();
         tokio::spawn(watch_raft(metrics.clone(), Arc::clone(&closing), Arc::clone(&environment)));
-        tokio::spawn(purge_behind_checkpoints(raft.clone(), durable.clone()));
+        tokio::spawn(purge_behind_checkpoints(raft.clone(), durable.clone(), exports.clone()));
         let (recovered_sender, recovered) = watch::channel(false);
         tokio::spawn(watch_recovery(raft.clone(), recovered_sender));
         let (node_id, levels) = (identity.node_id, identity.levels);
@@ -365,6 +374,7 @@ impl<T: TableEngine> Node<T> {
             barrier: barrier.clone(),
             leadership: leadership.clone(),
             levels,
+            snapshots: Receiver::new(checkpoints, raft.clone()),
             cluster: cluster.clone(),
         };
         let founder = match &peering {
@@ -394,6 +404,7 @@ impl<T: TableEngine> Node<T> {
             leadership,
             reader,
             work,
+            exports,
             log: log_requests,
             position,
             durable,
@@ -465,6 +476,21 @@ impl<T: TableEngine> Node<T> {
     #[must_use]
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
+    }
+
+    #[cfg(test)]
+    pub(crate) fn raft(&self) -> &Raft<TypeConfig, StateMachine> {
+        &self.raft
+    }
+
+    #[cfg(test)]
+    pub(crate) fn exports(&self) -> &Exports {
+        &self.exports
+    }
+
+    /// A checkpoint of everything applied on this node, as files: removed when it is dropped.
+    pub async fn export(&self) -> Result<Exported, ExportError> {
+        self.exports.fresh().await
     }
 
     /// What this node has applied.
@@ -572,7 +598,7 @@ fn raft_config(identity: &Identity) -> Config {
         election_timeout_min: timeout_ms,
         election_timeout_max: timeout_ms * 2,
         install_snapshot_timeout: 600_000,
-        // Checkpoints and purges go by bytes, not by entries: see `purge_behind_checkpoints`.
+        // Checkpoints and purges go by bytes, not by entries: see `crate::purge`.
         snapshot_policy: SnapshotPolicy::Never,
         max_in_snapshot_log_to_keep: u64::MAX,
         // Committed is not stored, so a restarted leader has to win an election before it knows what is.
@@ -582,9 +608,16 @@ fn raft_config(identity: &Identity) -> Config {
     }
 }
 
-fn check_log_and_state(log: &partita_storage::log::LogState, state: &RaftState) -> Result<(), StartError> {
+/// `installed` is the raft entry at which the state was put in the place of another. A crash right after that leaves
+/// a log that ends before the state; openraft then purges it.
+pub(crate) fn check_log_and_state(
+    log: &partita_storage::log::LogState,
+    state: &RaftState,
+    installed: Option<u64>,
+) -> Result<(), StartError> {
     if let Some(applied) = state.last
         && log.last.is_none_or(|last| last.index < applied.index)
+        && installed != Some(applied.index)
     {
         let last = log.last.map_or_else(|| "nothing".to_owned(), |last| last.to_string());
         return Err(StartError::LogBehindState { applied: applied.index, last });
@@ -702,27 +735,5 @@ async fn watch_recovery(raft: Raft<TypeConfig, StateMachine>, recovered: watch::
     // Without a limit: a long log takes its time, and shutting down ends the wait.
     if raft.wait_for_recovery(None).await.is_ok() {
         recovered.send_replace(true);
-    }
-}
-
-/// Lets the log be purged behind each durable checkpoint, and never before.
-async fn purge_behind_checkpoints(raft: Raft<TypeConfig, StateMachine>, mut durable: watch::Receiver<Option<Durable>>) {
-    while durable.changed().await.is_ok() {
-        let Some(last) = durable.borrow_and_update().as_ref().and_then(|durable| durable.raft.last) else { continue };
-        // openraft purges only what a snapshot covers; ours is the checkpoint on this node's disk.
-        if raft.trigger().snapshot().await.is_err() {
-            return;
-        }
-        let covered = |metrics: &RaftMetrics<TypeConfig>| metrics.snapshot.is_some_and(|snapshot| snapshot >= last);
-        if raft.wait(Some(RAFT_STEP)).metrics(covered, "the checkpoint is known").await.is_err() {
-            tracing::warn!(
-                index = last.index,
-                "raft does not take note of a checkpoint: the log is purged behind the next"
-            );
-            continue;
-        }
-        if raft.trigger().purge_log(last.index).await.is_err() {
-            return;
-        }
     }
 }

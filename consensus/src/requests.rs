@@ -1,5 +1,5 @@
 //! What this node does for its peers: raft's messages go to raft, commands to the batcher if it leads, questions about
-//! reads to the barrier, what concerns the cluster to its operations.
+//! reads to the barrier, snapshots to their receiver, what concerns the cluster to its operations.
 
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use crate::leadership::{Leader, Leadership};
 use crate::peer::message::{Receipt, Request, Response, SubmitFailure};
 use crate::peer::{Caller, Handler, Refusal};
 use crate::raft_types::TypeConfig;
+use crate::snapshot::receive::Receiver;
 use crate::state_machine::StateMachine;
 
 /// The leader gives up this much before the node that waits for it, so that its answer still arrives.
@@ -32,6 +33,7 @@ pub(crate) struct Requests {
     pub(crate) barrier: Barrier,
     pub(crate) leadership: Leadership,
     pub(crate) levels: Levels,
+    pub(crate) snapshots: Receiver,
     pub(crate) cluster: Cluster,
 }
 
@@ -48,7 +50,7 @@ impl Handler for Requests {
         request: Request,
         deadline: Instant,
     ) -> BoxFuture<'static, Result<Response, Refusal>> {
-        let Self { raft, batcher, barrier, leadership, levels, cluster } = self.clone();
+        let Self { raft, batcher, barrier, leadership, levels, snapshots, cluster } = self.clone();
         match request {
             Request::Append(append) => {
                 async move { raft.append_entries(append).await.map(Response::Append).map_err(stopped) }.boxed()
@@ -71,7 +73,10 @@ impl Handler for Requests {
             }
             .boxed(),
             Request::ReadIndex => async move { Ok(Response::ReadIndex(barrier.read_index(deadline).await)) }.boxed(),
-            Request::Snapshot(request) => match request {},
+            Request::Snapshot(request) => {
+                let deadline = deadline - WAY_BACK;
+                async move { Ok(Response::Snapshot(snapshots.handle(request, deadline).await)) }.boxed()
+            }
             Request::Cluster(request) => async move {
                 let response = cluster.handle(request, !caller.knows_cluster, deadline - WAY_BACK).await;
                 Ok(Response::Cluster(response))

@@ -18,6 +18,7 @@ use partita_storage::codec::Levels;
 use partita_storage::engine::MemoryEngine;
 use partita_storage::log::memory::{MemoryLog, MemoryMark, Power, Unsynced};
 use partita_storage::log::{LogEngine, LogError, LogWrite, Note};
+use partita_storage::snapshot::MemoryStore;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -172,7 +173,7 @@ pub(crate) const MEMORY_BYTES: usize = 64 << 20;
 pub(crate) struct Disks {
     pub(crate) log: GatedLog<MemoryLog>,
     pub(crate) mark: MemoryMark,
-    pub(crate) tables: MemoryEngine,
+    pub(crate) tables: MemoryStore,
     /// The node's whole budget. A small one makes checkpoints frequent.
     pub(crate) memory_bytes: usize,
     /// What the program that runs on them knows.
@@ -183,8 +184,8 @@ impl Disks {
     pub(crate) fn new(power: Power) -> Self {
         Self {
             log: GatedLog::new(MemoryLog::new(power.clone())),
-            mark: MemoryMark::new(power),
-            tables: MemoryEngine::new(),
+            mark: MemoryMark::new(power.clone()),
+            tables: MemoryStore::new(power),
             memory_bytes: MEMORY_BYTES,
             levels: Levels::OWN,
         }
@@ -193,7 +194,7 @@ impl Disks {
     /// What the next process finds: of the state, what was flushed and the first `kept` batches after it.
     pub(crate) fn after_power_cut(&self, unsynced: Unsynced, kept: usize) -> Self {
         let power = Power::steady();
-        let tables = self.tables.crash(kept);
+        let tables = self.tables.after_power_cut(unsynced, kept, power.clone());
         let log = GatedLog::new(self.log.log.after_power_cut(unsynced, power.clone()));
         Self { log, mark: self.mark.after_power_cut(unsynced, power), tables, ..self.clone() }
     }

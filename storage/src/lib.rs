@@ -8,6 +8,7 @@ pub mod codec;
 pub mod engine;
 pub mod journal;
 pub mod log;
+pub mod snapshot;
 pub mod state;
 pub mod tree;
 pub mod verify;

@@ -1,6 +1,7 @@
 //! The commands of `partita` other than `serve`: each one file, each a client of a running server
-//! (`verify` alone reads a stopped node's directory).
+//! (`verify` and `restore` alone work on a data directory that no server uses).
 
+pub mod backup;
 pub mod balance;
 pub mod bench;
 pub mod client;
@@ -15,6 +16,7 @@ pub mod output;
 pub mod period;
 pub mod post;
 pub mod report;
+pub mod restore;
 pub mod trial_balance;
 pub mod verify;
 
@@ -66,6 +68,10 @@ pub enum Command {
     Verify(verify::Verify),
     /// Look after a cluster: status, members, leader, certificates
     Cluster(cluster::Cluster),
+    /// Write the state of a running node to a directory, as files with hashes
+    Backup(backup::Backup),
+    /// Make a backup the first node of a new cluster
+    Restore(restore::Restore),
     /// Measure throughput, latency and cost through HTTP
     Bench(bench::Bench),
     /// Measure time and memory of every report on a book of any size
@@ -144,6 +150,8 @@ pub enum CliError {
     #[error(transparent)]
     Certs(#[from] cluster::CertsError),
     #[error(transparent)]
+    Backup(#[from] partita_consensus::backup::BackupError),
+    #[error(transparent)]
     Verify(#[from] partita_consensus::VerifyError),
 }
 
@@ -186,6 +194,8 @@ impl Command {
             Self::Export(command) => runtime.block_on(command.run()),
             Self::Verify(command) => command.run(),
             Self::Cluster(command) => runtime.block_on(command.run()),
+            Self::Backup(command) => runtime.block_on(command.run()),
+            Self::Restore(command) => command.run(),
             Self::Bench(command) => runtime.block_on(command.run()),
             Self::BenchReports(command) => runtime.block_on(command.run()),
         }

@@ -1,6 +1,7 @@
 //! The routes, one file per resource: its JSON forms, how they become operations, how answers are written.
 
 pub mod accounts;
+pub mod backup;
 pub mod balances;
 pub mod books;
 pub mod charges;

@@ -10,9 +10,9 @@ use partita_consensus::environment::Machine;
 use partita_consensus::node::{Identity, Stores};
 use partita_consensus::{ClusterId, Node};
 use partita_storage::codec::Levels;
-use partita_storage::engine::RocksEngine;
 use partita_storage::log::mark::MarkFile;
 use partita_storage::log::{LogEngine, LogError, LogWrite, Note, RocksLog};
+use partita_storage::snapshot::DiskStore;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -73,7 +73,7 @@ async fn ledger(disk: &Disk) -> Ledger {
     let stores = Stores {
         log: Stalling { log, disk: disk.clone() },
         mark: MarkFile::new(&path("mark")),
-        tables: RocksEngine::open(&path("state"), 32 << 20).unwrap(),
+        tables: DiskStore::new(directory.path(), 32 << 20),
         directories: vec![directory.path().to_owned()],
     };
     let identity = Identity { cluster: ClusterId([7; 16]), node_id: 1, levels: Levels::OWN };

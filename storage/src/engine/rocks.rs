@@ -4,7 +4,8 @@
 //! what [`super::TableEngine`] promises about crashes.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use rocksdb::{
     BlockBasedOptions, BottommostLevelCompaction, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
@@ -28,6 +29,21 @@ const BACKGROUND_JOBS: i32 = 2;
 pub struct RocksEngine {
     db: DB,
     without_wal: WriteOptions,
+    /// Dropped after the database is closed.
+    retired: RemovedOnDrop,
+}
+
+/// A directory that goes when its database is closed, if another has taken its place.
+#[derive(Default)]
+struct RemovedOnDrop(OnceLock<PathBuf>);
+
+impl Drop for RemovedOnDrop {
+    fn drop(&mut self) {
+        let Some(path) = self.0.get() else { return };
+        if let Err(error) = std::fs::remove_dir_all(path) {
+            tracing::warn!(path = %path.display(), %error, "a state that was replaced stays until the next start");
+        }
+    }
 }
 
 impl fmt::Debug for RocksEngine {
@@ -49,7 +65,7 @@ impl RocksEngine {
             .map_err(|error| EngineError::Open { path: path.display().to_string(), message: error.to_string() })?;
         let mut without_wal = WriteOptions::default();
         without_wal.disable_wal(true);
-        Ok(Self { db, without_wal })
+        Ok(Self { db, without_wal, retired: RemovedOnDrop::default() })
     }
 
     /// Opens an existing database whose files stay as they are: every write fails, nothing is compacted. It takes no
@@ -67,7 +83,7 @@ impl RocksEngine {
             .map_err(|error| EngineError::Open { path: path.display().to_string(), message: error.to_string() })?;
         let mut without_wal = WriteOptions::default();
         without_wal.disable_wal(true);
-        Ok(Self { db, without_wal })
+        Ok(Self { db, without_wal, retired: RemovedOnDrop::default() })
     }
 
     /// Hard links of all files as they are durable now, in a directory that does not exist yet.
@@ -75,6 +91,12 @@ impl RocksEngine {
         rocksdb::checkpoint::Checkpoint::new(&self.db)
             .and_then(|checkpoint| checkpoint.create_checkpoint(directory))
             .map_err(|error| EngineError::Flush { message: error.to_string() })
+    }
+
+    /// Ends flushes and compactions, and removes `directory`, which is this database's, once it is closed.
+    pub(crate) fn retire(&self, directory: PathBuf) {
+        self.db.cancel_all_background_work(false);
+        self.retired.0.get_or_init(|| directory);
     }
 
     /// Rewrites everything into its final shape; tests use it to see each byte pass through a compaction.

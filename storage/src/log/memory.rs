@@ -42,7 +42,7 @@ impl Power {
         self.steps() > self.stop_at
     }
 
-    fn step(&self) -> Result<(), LogError> {
+    pub(crate) fn step(&self) -> Result<(), LogError> {
         if self.steps.fetch_add(1, Ordering::SeqCst) >= self.stop_at { Err(LogError::Stopped) } else { Ok(()) }
     }
 }

@@ -38,6 +38,13 @@ impl<E: TableEngine> Shared<E> {
     pub(super) fn position(&self) -> Position {
         Position(self.position.load(Ordering::Acquire))
     }
+
+    /// Runs `read` against the state after some raft entry.
+    pub(super) fn read<T>(&self, read: impl FnOnce(&WorkingSet<E>) -> T) -> T {
+        let working = self.working.read();
+        assert!(!working.is_executing, "the state machine stopped in the middle of a raft entry");
+        read(&working)
+    }
 }
 
 /// The one writer of a node's state.
@@ -71,6 +78,12 @@ impl<E: TableEngine> Applier<E> {
     #[must_use]
     pub fn position(&self) -> Position {
         self.shared.position()
+    }
+
+    /// The store underneath, for replacing it.
+    #[must_use]
+    pub fn engine(&self) -> Arc<E> {
+        Arc::clone(&self.shared.engine)
     }
 
     /// Executes the commands of one raft entry, in order, as of which the state is `applied`. Entries without

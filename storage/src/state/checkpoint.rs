@@ -135,6 +135,12 @@ impl<E: TableEngine> Checkpointer<E> {
         Self { shared }
     }
 
+    /// The store that is written. Between two calls of [`Self::write`] it holds nothing but what they wrote.
+    #[must_use]
+    pub fn engine(&self) -> &E {
+        &self.shared.engine
+    }
+
     /// Makes a sealed generation durable and says up to which raft entry the state now is. After an error the
     /// process must stop: what of it reached the disk is a valid state, but the generation cannot be written again.
     pub fn write(&mut self, sealed: Sealed) -> Result<Applied, StorageError> {

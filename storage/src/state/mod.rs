@@ -4,7 +4,8 @@
 //! makes a whole generation of changes durable at once, and a crash replays the raft log from the last checkpoint.
 //! Raft itself, threads and when to make a checkpoint are the consensus crate's business.
 //!
-//! Architecture Invariant: only [`Checkpointer::write`] and [`open_state`] write the State DB.
+//! Architecture Invariant: only [`Checkpointer::write`] and [`open_state`] write the State DB that is open, and a state
+//! of another cluster is given its new raft entry before it is ([`crate::snapshot::StateHome::adopt`]).
 
 mod applier;
 mod charts;
@@ -39,5 +40,5 @@ pub(crate) use open::load_horizons;
 pub use open::{Opened, StateConfig, open_state};
 pub use parts::Parts;
 pub use posted::{Entries, EntriesOf};
-pub use reader::{MovementsOf, Reader, View};
+pub use reader::{Held, MovementsOf, Reader, View};
 pub use walk::{Order, Posting};

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use partita_core::decision::Decision;
 use partita_core::id::Position;
@@ -40,12 +41,12 @@ impl<E: TableEngine> Past for WorkingSet<E> {
 
 /// The journal as it was at one moment, while the applier goes on.
 #[derive(Debug)]
-pub(super) struct UpTo<'a, E> {
-    pub(super) shared: &'a Shared<E>,
+pub(super) struct UpTo<E> {
+    pub(super) shared: Arc<Shared<E>>,
     pub(super) head: Head,
 }
 
-impl<E: TableEngine> Past for UpTo<'_, E> {
+impl<E: TableEngine> Past for UpTo<E> {
     fn until(&self) -> Head {
         self.head
     }
@@ -60,7 +61,7 @@ impl<E: TableEngine> Past for UpTo<'_, E> {
     }
 }
 
-impl<E: TableEngine> UpTo<'_, E> {
+impl<E: TableEngine> UpTo<E> {
     /// Calls `visit` for the blocks that hold the decisions of `from` to `until`, in order, until it breaks. The
     /// first and the last of them may hold others too.
     pub(super) fn for_each_block(

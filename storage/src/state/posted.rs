@@ -92,18 +92,18 @@ impl<E: TableEngine> Reader<E> {
     }
 
     /// The sums at the head, and the journal up to it.
-    fn posted_now(&self, of: MovementsOf<'_>, cuts: &[Date]) -> Result<(UpTo<'_, E>, Sums), StorageError> {
+    fn posted_now(&self, of: MovementsOf<'_>, cuts: &[Date]) -> Result<(UpTo<E>, Sums), StorageError> {
         let first = cuts.first().expect("a report asks about a date");
-        let engine = self.engine();
-        let (head, controls, ranges, changed, snapshot) = self.read(|view| {
-            let charts = &view.working.charts;
+        let shared = self.shared();
+        let (head, controls, ranges, changed, snapshot) = shared.read(|working| {
+            let charts = &working.charts;
             let controls = match of {
                 MovementsOf::Book(book) => charts.controls(book),
                 MovementsOf::Control(key) => vec![(key.clone(), charts.control(key))],
             };
             let ranges: Vec<KeyRange> = controls.iter().map(|(key, _)| behind(key, *first)).collect();
-            let changed = view.working.movements.parts(&ranges);
-            (view.working.head, controls, ranges, changed, engine.snapshot())
+            let changed = working.movements.parts(&ranges);
+            (working.head, controls, ranges, changed, shared.engine.snapshot())
         });
         let mut sums = Sums::new();
         for ((key, control), range) in controls.into_iter().zip(ranges) {
@@ -118,7 +118,8 @@ impl<E: TableEngine> Reader<E> {
             }
             sums.insert((key.account, key.currency), stretches);
         }
-        Ok((UpTo { shared: &self.shared, head }, sums))
+        drop(snapshot);
+        Ok((UpTo { shared, head }, sums))
     }
 
     /// The entries of decisions `from` to `until`, as many as come with about `max_bytes` of them; or none yet, where
@@ -214,11 +215,7 @@ struct TakeBack<'a> {
 
 impl TakeBack<'_> {
     /// False if `go_on` said no.
-    fn run<E: TableEngine>(
-        &mut self,
-        past: &UpTo<'_, E>,
-        go_on: &mut impl FnMut() -> bool,
-    ) -> Result<bool, StorageError> {
+    fn run<E: TableEngine>(&mut self, past: &UpTo<E>, go_on: &mut impl FnMut() -> bool) -> Result<bool, StorageError> {
         let (from, until) = (self.at.next(), past.head.position);
         let mut is_whole = true;
         past.for_each_block(from, until, |block| {

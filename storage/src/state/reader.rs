@@ -7,6 +7,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use parking_lot::RwLock;
 use partita_core::account::{Account, Book};
 use partita_core::chain::{Chain, PostingRef};
 use partita_core::currency::Currency;
@@ -46,14 +47,15 @@ pub enum MovementsOf<'a> {
     Control(&'a ControlKey),
 }
 
-/// A handle for readers; cheap to clone.
+/// A handle for readers; cheap to clone. When another state is installed, all clones are led to it; who is reading
+/// ends on the state that it began with.
 pub struct Reader<E = RocksEngine> {
-    pub(super) shared: Arc<Shared<E>>,
+    current: Arc<RwLock<Arc<Shared<E>>>>,
 }
 
 impl<E> Clone for Reader<E> {
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared) }
+        Self { current: Arc::clone(&self.current) }
     }
 }
 
@@ -65,13 +67,35 @@ impl<E> fmt::Debug for Reader<E> {
 
 impl<E: TableEngine> Reader<E> {
     pub(super) fn new(shared: Arc<Shared<E>>) -> Self {
-        Self { shared }
+        Self { current: Arc::new(RwLock::new(shared)) }
+    }
+
+    /// The state as it is now, for one read.
+    pub(super) fn shared(&self) -> Arc<Shared<E>> {
+        Arc::clone(&self.current.read())
+    }
+
+    /// The state as it is now, for reads that go on for long: another one that is installed meanwhile is not seen.
+    #[must_use]
+    pub fn hold(&self) -> Held<E> {
+        Held(self.shared())
+    }
+
+    /// Leads this reader and its clones to another state, which is ahead of the one they read.
+    ///
+    /// # Panics
+    /// If it is behind: readers never go back.
+    pub fn lead_to(&self, installed: &Self) {
+        let next = installed.shared();
+        let mut current = self.current.write();
+        assert!(next.position() >= current.position(), "an installed state is not behind the one it replaces");
+        *current = next;
     }
 
     /// The last position decided.
     #[must_use]
     pub fn position(&self) -> Position {
-        self.shared.position()
+        self.current.read().position()
     }
 
     /// Runs `read` against the state after some raft entry.
@@ -79,9 +103,7 @@ impl<E: TableEngine> Reader<E> {
     /// # Panics
     /// If the applier stopped in the middle of one: the process is about to end.
     pub fn read<T>(&self, read: impl FnOnce(&View<'_, E>) -> T) -> T {
-        let working = self.shared.working.read();
-        assert!(!working.is_executing, "the state machine stopped in the middle of a raft entry");
-        read(&View { working: &working })
+        self.shared().read(|working| read(&View { working }))
     }
 
     /// `read`, and with it the movements as of the same moment, by account, currency and date. The applier waits
@@ -95,32 +117,16 @@ impl<E: TableEngine> Reader<E> {
             MovementsOf::Book(book) => prefix::book(book),
             MovementsOf::Control(key) => prefix::movements(key),
         });
-        let engine = self.engine();
+        let shared = self.shared();
         let (read, changed, snapshot) =
-            self.read(|view| (read(view), view.working.movements.part(&range), engine.snapshot()));
+            shared.read(|working| (read(&View { working }), working.movements.part(&range), shared.engine.snapshot()));
         Ok((read?, changed.scan(&snapshot, &range, usize::MAX)?))
     }
 
-    /// `read`, and with it an account's open items and subaccounts as of the same moment, to be read page by page. The
-    /// applier waits for `read` and for what of them is in memory.
-    pub fn read_with_parts<T>(
-        &self,
-        book: BookId,
-        account: AccountId,
-        read: impl FnOnce(&View<'_, E>) -> Result<T, StorageError>,
-    ) -> Result<(T, Parts<'_, E>), StorageError> {
-        let range = KeyRange::prefix(prefix::account(book, account));
-        let engine = self.engine();
-        let (read, open_items, subaccounts, snapshot) = self.read(|view| {
-            let open_items = view.working.open_items.part(&range);
-            (read(view), open_items, view.working.subaccounts.part(&range), engine.snapshot())
-        });
-        Ok((read?, Parts { range, open_items, subaccounts, snapshot }))
-    }
-
     /// The journal up to the last decision.
-    pub(super) fn past(&self) -> UpTo<'_, E> {
-        UpTo { shared: &self.shared, head: self.read(|view| view.working.head) }
+    pub(super) fn past(&self) -> UpTo<E> {
+        let shared = self.shared();
+        UpTo { head: shared.read(|working| working.head), shared }
     }
 
     /// The decision at `position`; `None` beyond the head.
@@ -163,10 +169,10 @@ impl<E: TableEngine> Reader<E> {
     }
 
     /// A subaccount's chain, and the journal up to then.
-    fn chain(&self, key: &SubaccountKey) -> Result<(Chain, UpTo<'_, E>), StorageError> {
-        let (subaccount, head) =
-            self.read(|view| (view.working.subaccounts.get(&*view.working.engine, key), view.working.head));
-        Ok((subaccount?.unwrap_or_default().chain, UpTo { shared: &self.shared, head }))
+    fn chain(&self, key: &SubaccountKey) -> Result<(Chain, UpTo<E>), StorageError> {
+        let shared = self.shared();
+        let (subaccount, head) = shared.read(|working| (working.subaccounts.get(&*working.engine, key), working.head));
+        Ok((subaccount?.unwrap_or_default().chain, UpTo { shared, head }))
     }
 
     /// Postings of a subaccount behind the one with ordinal `after`, at most `limit`.
@@ -230,10 +236,39 @@ impl<E: TableEngine> Reader<E> {
         Ok(posted.first().map(|sums| sums.movement).unwrap_or_default())
     }
 
-    /// The store underneath, for hard-linked copies of it.
+    /// The store underneath.
     #[must_use]
-    pub fn engine(&self) -> &E {
-        &self.shared.engine
+    pub fn engine(&self) -> Arc<E> {
+        Arc::clone(&self.shared().engine)
+    }
+}
+
+/// A state that stays open while this is held, whatever is installed in its place.
+pub struct Held<E = RocksEngine>(Arc<Shared<E>>);
+
+impl<E> fmt::Debug for Held<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Held").finish_non_exhaustive()
+    }
+}
+
+impl<E: TableEngine> Held<E> {
+    /// `read`, and with it an account's open items and subaccounts as of the same moment, to be read page by page. The
+    /// applier waits for `read` and for what of them is in memory.
+    pub fn read_with_parts<T>(
+        &self,
+        book: BookId,
+        account: AccountId,
+        read: impl FnOnce(&View<'_, E>) -> Result<T, StorageError>,
+    ) -> Result<(T, Parts<'_, E>), StorageError> {
+        let range = KeyRange::prefix(prefix::account(book, account));
+        let engine = &*self.0.engine;
+        let (read, open_items, subaccounts, snapshot) = self.0.read(|working| {
+            let open_items = working.open_items.part(&range);
+            let subaccounts = working.subaccounts.part(&range);
+            (read(&View { working }), open_items, subaccounts, engine.snapshot())
+        });
+        Ok((read?, Parts { range, open_items, subaccounts, snapshot }))
     }
 }
 

@@ -162,7 +162,7 @@ fn rocksdb_comes_back_from_its_last_checkpoint() {
     assert_eq!(state.head_hash(), expected.head_hash);
     assert_agrees(&state.reader, &expected.model);
     state.checkpoint();
-    assert_same_tables(&dump(state.reader.engine()), &expected.tables, "over RocksDB");
+    assert_same_tables(&dump(&*state.reader.engine()), &expected.tables, "over RocksDB");
     drop(state);
     let state = open(directory.path());
     assert_eq!(state.next(), entries.len());

@@ -4,6 +4,7 @@
 
 mod crash;
 mod damage;
+mod install;
 mod reading;
 mod script;
 mod walking;

@@ -175,11 +175,11 @@ fn the_journal_is_read_back_block_by_block() {
 #[test]
 fn the_parts_of_an_account_are_of_one_moment() {
     let (mut state, model, entries) = layered(43);
-    let reader = state.reader.clone();
+    let held = state.reader.hold();
     let accounts: Vec<(BookId, AccountId)> = model.accounts.keys().copied().collect();
     let all_parts: Vec<_> = accounts
         .iter()
-        .map(|(book, account)| reader.read_with_parts(*book, *account, |view| Ok(view.position())).unwrap())
+        .map(|(book, account)| held.read_with_parts(*book, *account, |view| Ok(view.position())).unwrap())
         .collect();
     // What comes afterwards is not seen, on the disk or off it.
     for (place, entry) in super::script::script(44, 60).iter().enumerate().skip(1) {
