@@ -9,6 +9,7 @@ mod connections;
 mod export;
 mod finance;
 mod flows;
+mod month_end;
 mod periods;
 mod refusals;
 mod reports;

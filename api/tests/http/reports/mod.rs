@@ -3,3 +3,5 @@
 mod known_at;
 mod quarter;
 mod statements;
+
+pub(crate) use quarter::settled;

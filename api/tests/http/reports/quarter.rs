@@ -29,7 +29,7 @@ async fn quarter() -> (Ledger, Value) {
 }
 
 /// Puts a word for every hash and every instant.
-fn settled(text: &str) -> String {
+pub(crate) fn settled(text: &str) -> String {
     let mut settled = String::new();
     let mut rest = text;
     while let Some(character) = rest.chars().next() {
