@@ -90,7 +90,7 @@ pub(crate) struct OpenState<S: TableStore> {
 
 /// What the checkpoint thread does, in this order.
 enum Order<E> {
-    Write(CheckpointOrder),
+    Write(Box<CheckpointOrder>),
     Export {
         done: oneshot::Sender<Result<ExportDirectory, SnapshotError>>,
     },
@@ -259,7 +259,7 @@ impl<S: TableStore> ApplierThread<S> {
         let Some(sealed) = self.applier.seal() else { return Ok(()) };
         let (done, finished) = oneshot::channel();
         let position = self.applier.position();
-        self.order(Order::Write(CheckpointOrder { sealed, index: self.last_index, position, done }))?;
+        self.order(Order::Write(Box::new(CheckpointOrder { sealed, index: self.last_index, position, done })))?;
         self.under_way = Some(finished);
         Ok(())
     }
@@ -337,7 +337,7 @@ impl<S: TableStore> CheckpointThread<S> {
                     if self.synced.wait_for(|synced| *synced >= order.index).await.is_err() {
                         return;
                     }
-                    if let Err(error) = self.write(order) {
+                    if let Err(error) = self.write(*order) {
                         self.environment.stop_process(&format!("a checkpoint failed: {}", chain(&error)));
                         return;
                     }

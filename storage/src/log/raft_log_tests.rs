@@ -201,20 +201,21 @@ struct Acknowledged {
     began: Option<Box<Acknowledged>>,
 }
 
+/// One step of the script.
+type Act<'a> = &'a dyn Fn(&mut LogWriter<MemoryLog, MemoryMark>) -> Result<(), LogError>;
+
 fn script(engine: &MemoryLog, mark: &MemoryMark, seen: &mut Acknowledged) -> Result<(), LogError> {
     let mut writer = open_log(engine.clone(), mark.clone(), TAIL_BYTES)?;
-    let mut step = |seen: &mut Acknowledged,
-                    change: &dyn Fn(&mut Acknowledged),
-                    act: &dyn Fn(&mut LogWriter<MemoryLog, MemoryMark>) -> Result<(), LogError>|
-     -> Result<(), LogError> {
-        let mut next = seen.clone();
-        next.began = None;
-        change(&mut next);
-        seen.began = Some(Box::new(next.clone()));
-        act(&mut writer)?;
-        *seen = next;
-        Ok(())
-    };
+    let mut step =
+        |seen: &mut Acknowledged, change: &dyn Fn(&mut Acknowledged), act: Act<'_>| -> Result<(), LogError> {
+            let mut next = seen.clone();
+            next.began = None;
+            change(&mut next);
+            seen.began = Some(Box::new(next.clone()));
+            act(&mut writer)?;
+            *seen = next;
+            Ok(())
+        };
     let vote = Vote { term: 1, node: 1, committed: true };
     step(seen, &|s| s.vote = Some(vote), &|w| w.save_vote(vote))?;
     step(seen, &|s| s.entries = run(0, 5, 1), &|w| append(w, &run(0, 5, 1)))?;

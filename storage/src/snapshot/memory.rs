@@ -14,7 +14,7 @@ use super::files::{Files, Listed};
 use super::home::FIRST_DIRECTORY;
 use super::store::TableStore;
 use crate::codec::{CodecError, Levels, Reader, Stored, Writer, open, seal};
-use crate::engine::{Batch, EngineError, MemoryEngine, Table, TableEngine};
+use crate::engine::{Batch, EngineError, MemoryEngine, Row, Table, TableEngine};
 use crate::log::memory::{Power, Unsynced};
 use crate::state::{HeadRecord, OpenError, read_head};
 
@@ -264,7 +264,7 @@ impl MemoryStore {
     }
 }
 
-fn decode_rows(bytes: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, CodecError> {
+fn decode_rows(bytes: &[u8]) -> Result<Vec<Row>, CodecError> {
     let mut reader: Reader<'_> = open(CHECKPOINT_FILE, CHECKPOINT_VERSION, bytes)?;
     let rows = Stored::take(&mut reader)?;
     reader.finish()?;
