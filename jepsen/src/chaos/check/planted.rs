@@ -115,7 +115,7 @@ fn an_honest_history_passes_and_is_not_empty() {
     let verdict = witness::check(&told.history, &settlement, ACCOUNTS, FIRST);
     assert!(verdict.counted.iter().all(|(_, number)| *number > 40), "{verdict:?}");
     let verdict = search::check(&told.history, ACCOUNTS);
-    assert_eq!(verdict.counted[0], ("groups decided", 2));
+    assert_eq!(verdict.counted[0], ("groups decided to their end", 2));
 }
 
 #[test]
