@@ -20,10 +20,15 @@ pub struct Content {
 
 /// All pages of a list.
 pub async fn list(client: &Client, path: &str) -> Result<Vec<Value>, HarnessError> {
+    pages(client, &format!("{path}?limit=1000")).await
+}
+
+/// The same of a list that is asked for with parameters.
+pub async fn pages(client: &Client, query: &str) -> Result<Vec<Value>, HarnessError> {
     let mut all = Vec::new();
     let mut cursor = String::new();
     loop {
-        let page = client.read(&format!("{path}?limit=1000{cursor}")).await?;
+        let page = client.read(&format!("{query}{cursor}")).await?;
         all.extend(page["data"].as_array().into_iter().flatten().cloned());
         match page["next"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),

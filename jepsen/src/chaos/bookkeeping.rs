@@ -11,6 +11,7 @@ use super::check::heads::Head;
 use super::check::statements::Posting;
 use super::history::{Cents, Operation, Outcome, Status};
 use crate::HarnessError;
+use crate::books;
 use crate::client::{Client, Reply};
 
 pub const BOOK: &str = "bank";
@@ -121,34 +122,27 @@ impl Bookkeeper {
 
     /// An account's whole statement, oldest first.
     pub async fn statement(&self, number: usize) -> Result<Vec<Posting>, HarnessError> {
-        let path = format!("/v1/books/{BOOK}/accounts/{}/postings", account(number));
-        let mut all = vec![];
-        let mut cursor = String::new();
-        loop {
-            let page = self.client.read(&format!("{path}?order=oldest&limit=1000{cursor}")).await?;
-            for line in page["data"].as_array().into_iter().flatten() {
-                let broken = || unexpected(&path, line);
-                let amount = cents(&line["amount"]).ok_or_else(broken)?;
-                let change = if line["side"] == "credit" { amount } else { -amount };
-                let balance_after = cents(&line["balance_after"]).ok_or_else(broken)?;
-                let position = line["position"].as_u64().ok_or_else(broken)?;
-                all.push(Posting { position, change, balance_after });
-            }
-            match page["next"].as_str() {
-                Some(next) => cursor = format!("&cursor={next}"),
-                None => return Ok(all),
-            }
-        }
+        let path = format!("/v1/books/{BOOK}/accounts/{}/postings?order=oldest&limit=1000", account(number));
+        let posting = |line: &Value| {
+            let amount = cents(&line["amount"])?;
+            let change = if line["side"] == "credit" { amount } else { -amount };
+            Some(Posting {
+                position: line["position"].as_u64()?,
+                change,
+                balance_after: cents(&line["balance_after"])?,
+            })
+        };
+        let lines = books::pages(&self.client, &path).await?;
+        lines.iter().map(|line| posting(line).ok_or_else(|| unexpected(&path, line))).collect()
     }
 
     /// Where the node stands.
     pub async fn head(&self, node: usize) -> Result<Head, HarnessError> {
-        let path = format!("/v1/books/{BOOK}/reports/trial-balance");
-        let report = self.client.read(&path).await?;
-        let (Some(position), Some(hash)) = (report["position"].as_u64(), report["head"].as_str()) else {
-            return Err(unexpected(&path, &report));
-        };
-        Ok(Head { node, position, hash: hash.to_owned() })
+        let (position, hash) = books::head(&self.client, BOOK).await?;
+        match (position.as_u64(), hash.as_str()) {
+            (Some(position), Some(hash)) => Ok(Head { node, position, hash: hash.to_owned() }),
+            _ => Err(unexpected("the book's head", &hash)),
+        }
     }
 }
 

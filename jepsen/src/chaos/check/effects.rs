@@ -1,4 +1,4 @@
-//! Lost, phantom and doubled effects: the journal against what was sent and what was acknowledged.
+//! Lost, phantom, doubled and denied effects: the journal against what was sent and what was said of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,6 +38,18 @@ pub fn check(history: &[Record], feed: &[FeedDecision]) -> Verdict {
             anomalies.add(|| format!("phantom: nobody sent key {key}"));
         }
     }
+    let mut possible: BTreeMap<&str, bool> = BTreeMap::new();
+    for record in history {
+        if let (Operation::Transfer { .. }, Some(key)) = (&record.operation, &record.key) {
+            *possible.entry(key).or_default() |= record.status != Status::Fail;
+        }
+    }
+    let denied = possible.iter().filter(|(_, possible)| !**possible);
+    for (key, _) in denied.clone() {
+        if let Some(decision) = positions.get(key) {
+            anomalies.add(|| format!("denied: key {key} was said not to be proposed, and is at {}", decision.position));
+        }
+    }
     let mut acknowledged = 0;
     for record in history {
         let (Operation::Transfer { .. }, Status::Ok, Some(key), Some(outcome)) =
@@ -58,7 +70,8 @@ pub fn check(history: &[Record], feed: &[FeedDecision]) -> Verdict {
         ("acknowledged", acknowledged),
         ("decisions in the journal", count(feed.len())),
         ("keys sent", count(sent.len())),
+        ("keys certainly not proposed", count(denied.count())),
     ];
-    let claim = "what was acknowledged is in the journal, once, and nothing else is";
+    let claim = "what was acknowledged is in the journal, once; what was refused before the proposal is not, nor is anything else";
     Verdict { checker: "effects", claim, result: anomalies.judge(), counted }
 }

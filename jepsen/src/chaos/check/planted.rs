@@ -167,6 +167,31 @@ fn a_decision_that_nobody_asked_for_is_found() {
 }
 
 #[test]
+fn a_transfer_that_was_denied_and_posted_is_found() {
+    let mut told = honest();
+    let denied = posted(&mut told, 9);
+    (denied.status, denied.result) = (Status::Fail, None);
+    // Every checker misses what it did; the journal has it by its key.
+    assert_eq!(complaining(&told), ["witness", "search", "effects", "statements"]);
+    let verdict = effects::check(&told.history, &told.feed);
+    assert!(verdict.counted.contains(&("keys certainly not proposed", 1)), "{verdict:?}");
+    let Judgement::Failed(found) = verdict.result else { panic!("{verdict:?}") };
+    assert!(found.len() == 1 && found[0].starts_with("denied: "), "{found:?}");
+}
+
+#[test]
+fn a_key_that_a_look_up_does_not_know_stays_open() {
+    let mut told = honest();
+    let mut open = posted(&mut told, 4).clone();
+    (open.status, open.result, open.key) = (Status::Info, None, Some("open".to_owned()));
+    let mut look = record(999, Operation::Lookup { of: "open".to_owned() }, None, outcome("unknown_key", told.last));
+    look.phase = Phase::Final;
+    told.history.extend([open, look]);
+    assert_eq!(settle(&told.history).unresolved, ["open"]);
+    assert_eq!(complaining(&told), ["witness"]);
+}
+
+#[test]
 fn money_made_in_a_read_is_found() {
     let mut told = honest();
     let whole = told.history.iter_mut().find(|record| record.operation == Operation::ReadAll).unwrap();
