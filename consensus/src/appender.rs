@@ -110,6 +110,8 @@ impl<E: LogEngine, M: MarkStore> Appender<E, M> {
     async fn run(mut self, mut queue: mpsc::UnboundedReceiver<LogRequest>) {
         let mut requests = Vec::new();
         while queue.recv_many(&mut requests, GROUP_REQUESTS).await > 0 {
+            #[cfg(feature = "planted-bugs")]
+            crate::planted::acknowledge_early(&mut requests).await;
             match self.handle(&mut requests) {
                 Ok(None) => self.acknowledged.notify_one(),
                 Ok(Some(done)) => {

@@ -10,6 +10,7 @@ use std::time::Instant;
 use openraft::storage::ApplyResponder;
 use partita_core::decision::Command;
 use partita_core::id::Position;
+use partita_core::planted::{Bug, planted};
 use partita_storage::snapshot::{ExportDirectory, SnapshotError, StateHome, TableStore, Verified};
 use partita_storage::state::{Applied, Applier, Checkpointer, Reader, Sealed, StateConfig, StorageError, open_state};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -200,12 +201,15 @@ impl<S: TableStore> ApplierThread<S> {
         }
     }
 
-    async fn apply(&mut self, entry: Applicable) -> Result<(), CheckpointsStopped> {
+    async fn apply(&mut self, mut entry: Applicable) -> Result<(), CheckpointsStopped> {
         while self.applier.must_wait() {
             self.finish_checkpoint().await?;
             self.order_checkpoint()?;
         }
         self.follow(entry.applied.index);
+        if planted(Bug::OwnClockDecides) {
+            entry.commands.iter_mut().for_each(|command| command.stamp = self.environment.now());
+        }
         let began = Instant::now();
         let count = entry.commands.len();
         let answers = self.applier.apply(entry.applied, entry.commands);
@@ -334,9 +338,12 @@ impl<S: TableStore> CheckpointThread<S> {
                 Order::Write(order) => {
                     // A quorum may have made entries durable that this node's log does not hold yet. A state that
                     // includes them would be ahead of its log after a crash.
-                    if self.synced.wait_for(|synced| *synced >= order.index).await.is_err() {
+                    let ahead = planted(Bug::CheckpointAheadOfLog);
+                    if self.synced.wait_for(|synced| ahead || *synced >= order.index).await.is_err() {
                         return;
                     }
+                    #[cfg(feature = "planted-bugs")]
+                    crate::planted::balances_first(&self.checkpointer, &order.sealed).await;
                     if let Err(error) = self.write(*order) {
                         self.environment.stop_process(&format!("a checkpoint failed: {}", chain(&error)));
                         return;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use partita_core::decision::{Answer, Command};
 use partita_core::id::Position;
+use partita_core::planted::{Bug, planted};
 use partita_core::wellformed::check;
 use partita_storage::codec::Levels;
 use partita_storage::engine::TableEngine;
@@ -83,6 +84,7 @@ impl<T: TableEngine> Forwarder<T> {
         drop(commands);
         let receipts = match self.ask(leader, &Request::Submit(pieces), deadline).await {
             Ok(Response::Submit(result)) => result.map_err(submit_error)?,
+            Err(PeerError::Unknown(_)) if planted(Bug::LostReportedAsNotSent) => return Err(SubmitError::NoLeader),
             // The leader did something; it did not say what.
             Ok(_) | Err(PeerError::Unknown(_)) => return Err(SubmitError::OutcomeUnknown),
             // As long as that: too much is on its way already.

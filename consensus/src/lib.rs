@@ -23,6 +23,8 @@ mod log_store;
 mod network;
 pub mod node;
 mod peer;
+#[cfg(feature = "planted-bugs")]
+mod planted;
 mod proposal;
 mod purge;
 mod raft_types;

@@ -12,6 +12,7 @@ use crate::entry::{After, DraftLine, Entry, Line, Side};
 use crate::id::{BookId, CurrencyId, DocumentId, EntryNumber, Item, Position};
 use crate::period::PeriodId;
 use crate::plan::{Change, Plan, PlannedEntry, Reservation};
+use crate::planted::{Bug, planted};
 use crate::rejection::{Field, Reason, Rejection};
 use crate::resolve::known_currency;
 use crate::state::{
@@ -225,7 +226,9 @@ impl<S: Read> Touched<'_, S> {
             return Err(Rejection::new(Reason::BalanceTooLarge { account: account.code.clone() }, field));
         }
         // The book's totals bound every other sum, and they have just passed.
-        add(self.control(control_key.clone()), side, minor).expect("a control's sums are within the book's totals");
+        let missed = planted(Bug::ControlMissesALine) && at.line % 2 == 1;
+        add(self.control(control_key.clone()), side, if missed { 0 } else { minor })
+            .expect("a control's sums are within the book's totals");
         if let Some(key) = item_key {
             let sums = self.item(key.clone());
             let before = sums.debits - sums.credits;
@@ -244,14 +247,16 @@ impl<S: Read> Touched<'_, S> {
         }
 
         let subaccount = self.subaccount(subaccount_key);
+        let before = subaccount.sums;
         add(&mut subaccount.sums, side, minor).expect("a subaccount's sums are within its control's");
+        let shown = if planted(Bug::BalanceAfterOffByOne) { before } else { subaccount.sums };
         let greatest_date =
             subaccount.greatest_date.map_or(planned.effective_date, |date| date.max(planned.effective_date));
         subaccount.greatest_date = Some(greatest_date);
         let link = subaccount.chain.append(at);
         let after = After {
-            debits: subaccount.sums.debits,
-            credits: subaccount.sums.credits,
+            debits: shown.debits,
+            credits: shown.credits,
             ordinal: link.ordinal,
             greatest_date,
             previous: link.previous,

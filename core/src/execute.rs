@@ -11,6 +11,7 @@ use crate::operation::{OpenBook, Operation, OperationKind};
 use crate::operations;
 use crate::period::Month;
 use crate::plan::{Context, Plan};
+use crate::planted::{Bug, key_unchecked, planted};
 use crate::rejection::Rejection;
 use crate::state::{Expiring, Expiry, Head, KeyRecord, Read, Write};
 use crate::time::{Date, Timestamp};
@@ -29,8 +30,9 @@ pub struct Executed {
 /// If `command.book` does not exist: the edge resolves books before it stamps a command. An invariant that does
 /// not hold also panics; the node stops.
 pub fn execute(state: &mut impl Write, command: &Command) -> Executed {
-    if let Some(record) = state.key(command.book, &command.key) {
-        let position = record.position;
+    if let Some(record) = state.key(command.book, &command.key).filter(|_| !key_unchecked()) {
+        let newest = planted(Bug::ReplayAnswersTheNewest);
+        let position = if newest { state.head().position } else { record.position };
         let answer = if record.fingerprint == command.fingerprint {
             Answer::Replayed { position }
         } else {
@@ -49,7 +51,9 @@ pub fn execute(state: &mut impl Write, command: &Command) -> Executed {
     let Command { key, fingerprint, actor, .. } = command;
     let origin = Origin::Request { key: key.clone(), fingerprint: *fingerprint, actor: actor.clone() };
     let decision = decide(state, command, now, origin);
-    state.put_key(command.book, key.clone(), KeyRecord { position: decision.position, fingerprint: *fingerprint });
+    if !(planted(Bug::RefusalForgotten) && matches!(decision.outcome, Outcome::Refused(_))) {
+        state.put_key(command.book, key.clone(), KeyRecord { position: decision.position, fingerprint: *fingerprint });
+    }
     Executed { expired, answer: Answer::Decided(decision) }
 }
 

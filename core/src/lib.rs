@@ -22,6 +22,7 @@ pub mod operations;
 pub mod period;
 pub mod place;
 pub mod plan;
+pub mod planted;
 pub mod recognition;
 pub mod rejection;
 pub mod report;

@@ -15,6 +15,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
+use partita_core::planted::{Bug, planted};
 
 use super::LogError;
 use super::entry::{EntryId, Vote, integer, seal};
@@ -144,7 +145,11 @@ impl<M: MarkStore> HighWater<M> {
     }
 
     pub(super) fn raise(&self, mark: Mark) {
-        *self.current.lock() = mark;
+        let mut current = self.current.lock();
+        let falls = mark.last.map(|last| last.index) < current.last.map(|last| last.index);
+        if !(falls && planted(Bug::MarkNotLowered)) {
+            *current = mark;
+        }
     }
 
     /// Makes the current value durable; returns whether there was anything to do.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use partita_core::planted::{Bug, planted};
 
 use super::LogError;
 use super::engine::{LogEngine, LogWrite, Note};
@@ -226,6 +227,10 @@ impl<E: LogEngine, M: MarkStore> LogWriter<E, M> {
     }
 
     pub fn save_vote(&mut self, vote: Vote) -> Result<(), LogError> {
+        if planted(Bug::VoteNotSynced) {
+            self.log.shared.view.lock().vote = Some(vote);
+            return Ok(());
+        }
         self.log.shared.engine.commit(&[LogWrite::Note { note: Note::Vote, record: encode_vote(vote) }])?;
         let mut view = self.log.shared.view.lock();
         view.vote = Some(vote);
@@ -250,8 +255,12 @@ impl<E: LogEngine, M: MarkStore> LogWriter<E, M> {
             _ => self.log.state().purged,
         };
         let vote = self.log.vote();
-        self.mark.lower(Mark { last: kept, vote })?;
-        self.log.shared.engine.commit(&[LogWrite::Remove { first, last }])?;
+        if !planted(Bug::MarkNotLowered) {
+            self.mark.lower(Mark { last: kept, vote })?;
+        }
+        if !planted(Bug::TruncateNotSynced) {
+            self.log.shared.engine.commit(&[LogWrite::Remove { first, last }])?;
+        }
         let mut view = self.log.shared.view.lock();
         view.tail.remove_from(first);
         view.last = kept;

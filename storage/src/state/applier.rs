@@ -9,6 +9,7 @@ use parking_lot::RwLock;
 use partita_core::decision::{Answer, Command};
 use partita_core::execute::{Executed, execute};
 use partita_core::id::Position;
+use partita_core::planted::executing;
 
 use super::checkpoint::Sealed;
 use super::head::Applied;
@@ -100,7 +101,9 @@ impl<E: TableEngine> Applier<E> {
         working.is_executing = true;
         let before = working.head.position;
         let mut answers = Vec::with_capacity(commands.len());
-        for command in commands {
+        let last = if commands.len() > 1 { commands.len() } else { 0 };
+        for (number, command) in (1..).zip(commands) {
+            executing(number == last);
             let Executed { expired, answer } = execute(&mut *working, &command);
             working.unblocked.extend(expired);
             if let Answer::Decided(decision) = &answer {

@@ -20,6 +20,7 @@ use crate::engine::{Batch, Table, TableEngine};
 use partita_core::document::{Charge, Hold, Payment, Refund};
 use partita_core::fx::Rate;
 use partita_core::period::Period;
+use partita_core::planted::{Bug, planted};
 use partita_core::recognition::Recognised;
 use partita_core::state::{EntryRecord, KeyRecord, Movement, OpenItem, Subaccount, Sums};
 
@@ -96,7 +97,9 @@ impl Sealed {
     fn tables(&self) -> Batch {
         let mut batch = Batch::new();
         self.charts.write_to(&mut batch);
-        self.keys.write_to(&mut batch);
+        if !planted(Bug::KeysLeftOut) {
+            self.keys.write_to(&mut batch);
+        }
         self.subaccounts.write_to(&mut batch);
         self.items.write_to(&mut batch);
         self.open_items.write_to(&mut batch);
@@ -141,6 +144,15 @@ impl<E: TableEngine> Checkpointer<E> {
         &self.shared.engine
     }
 
+    /// [`Bug::EntryAppliedTwice`], its first half.
+    #[cfg(feature = "planted-bugs")]
+    pub fn write_balances_first(&self, sealed: &Sealed) -> Result<(), StorageError> {
+        let mut balances = Batch::new();
+        sealed.subaccounts.write_to(&mut balances);
+        self.shared.engine.write(balances)?;
+        Ok(self.shared.engine.flush()?)
+    }
+
     /// Makes a sealed generation durable and says up to which raft entry the state now is. After an error the
     /// process must stop: what of it reached the disk is a valid state, but the generation cannot be written again.
     pub fn write(&mut self, sealed: Sealed) -> Result<Applied, StorageError> {
@@ -156,7 +168,9 @@ impl<E: TableEngine> Checkpointer<E> {
             engine.write(blocks)?;
         }
         engine.write(sealed.tables())?;
-        engine.flush()?;
+        if !planted(Bug::LogPurgedEarly) {
+            engine.flush()?;
+        }
         let applied = sealed.head.applied.clone();
         // What memory held of it goes only now that the engine has it, and is freed outside the lock.
         let forgotten = self.shared.working.write().settle();

@@ -18,6 +18,8 @@ mod layers;
 mod open;
 mod parts;
 mod past;
+#[cfg(feature = "planted-bugs")]
+mod planted;
 mod posted;
 mod prefetch;
 mod reader;
