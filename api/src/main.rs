@@ -24,25 +24,12 @@ enum Command {
 
 fn main() -> ExitCode {
     #[cfg(feature = "planted-bugs")]
-    if let Err(error) = plant() {
+    if let Err(error) = partita_consensus::planted::plant() {
         eprintln!("partita: {error}");
         return ExitCode::from(2);
     }
     match Cli::parse().command {
         Command::Serve(serve) => serve.run(Levels::OWN),
         Command::Client(command) => cli::run(command),
-    }
-}
-
-/// Plants the bug that the environment names, if it names one.
-#[cfg(feature = "planted-bugs")]
-fn plant() -> Result<(), partita_core::planted::ChoiceError> {
-    match std::env::var("PARTITA_PLANTED_BUG") {
-        Ok(name) if !name.is_empty() => {
-            let bug = partita_core::planted::choose(&name)?;
-            eprintln!("partita: this program has a bug on purpose: {bug:?}");
-            Ok(())
-        }
-        Ok(_) | Err(_) => Ok(()),
     }
 }

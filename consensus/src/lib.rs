@@ -24,7 +24,7 @@ mod network;
 pub mod node;
 mod peer;
 #[cfg(feature = "planted-bugs")]
-mod planted;
+pub mod planted;
 mod proposal;
 mod purge;
 mod raft_types;

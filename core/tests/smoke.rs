@@ -48,6 +48,42 @@ fn transfer(amount: &str) -> Operation {
     })
 }
 
+/// Keys never expire, and nothing that was stamped belongs to the content: a retry is one after midnight, after years,
+/// from a clock that stands before the first request, and from somebody else.
+#[test]
+fn a_retry_is_one_at_any_time_and_on_any_day() {
+    let mut state = Memory::default();
+    let open = Operation::OpenBook(OpenBook {
+        code: BookCode::new("acme").unwrap(),
+        name: "Acme Inc".to_owned(),
+        functional_currency: CurrencyCode::new("USD").unwrap(),
+        time_zone: "UTC".to_owned(),
+        chart: Chart::Saas,
+    });
+    run(&mut state, &command(0, "open", 1, open));
+    let day = 86_400_000_000_000;
+    let first = Command { stamp: Timestamp(20_000 * day), ..command(1, "t1", 2, transfer("10.00")) };
+    let refused = Command { stamp: Timestamp(20_000 * day), ..command(1, "t2", 3, transfer("10.001")) };
+    assert!(matches!(run(&mut state, &first), Answer::Decided(_)));
+    let Answer::Decided(decision) = run(&mut state, &refused) else { panic!() };
+    assert!(matches!(decision.outcome, Outcome::Refused(_)));
+    let before = state.clone();
+    let mut retries = 0;
+    for (days, today) in [(20_001, "2026-01-03"), (23_650, "2036-01-02"), (1, "1970-01-02")] {
+        for (sent, position) in [(&first, 2), (&refused, 3)] {
+            let again = Command {
+                stamp: Timestamp(days * day),
+                today: Date::parse(today).unwrap(),
+                actor: Actor::new("somebody-else").unwrap(),
+                ..sent.clone()
+            };
+            assert_eq!(run(&mut state, &again), Answer::Replayed { position: Position(position) }, "{today}");
+            retries += 1;
+        }
+    }
+    assert_eq!((state, retries), (before, 6));
+}
+
 #[test]
 fn a_key_is_decided_once() {
     let mut state = Memory::default();

@@ -4,6 +4,7 @@
 
 mod crash;
 mod damage;
+mod done_once;
 mod install;
 mod reading;
 mod script;
