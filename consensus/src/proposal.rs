@@ -6,7 +6,6 @@
 
 use partita_core::decision::Command;
 use partita_core::operation::{MAX_PARTS, Operation};
-use partita_core::planted::{Bug, planted};
 use partita_core::recognition::MAX_RECOGNISED;
 use partita_storage::codec::level::follow;
 use partita_storage::codec::{self, Level, LevelError, Levels, encode_commands};
@@ -160,9 +159,6 @@ pub(crate) fn decode_proposal(
         level = Some(follow(level, batch.level, batch.commands.is_empty())?);
         commands.append(&mut batch.commands);
         bytes = rest;
-    }
-    if planted(Bug::BatchReordered) {
-        commands.reverse();
     }
     Ok(Decoded { commands, level })
 }

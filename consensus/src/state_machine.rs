@@ -14,6 +14,7 @@ use openraft::alias::{SnapshotMetaOf, SnapshotOf};
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine, Snapshot, SnapshotMeta};
 use openraft::{EntryPayload, OptionalSend};
 use partita_core::id::Position;
+use partita_core::planted::{Bug, planted};
 use partita_storage::codec::{Level, Levels};
 use partita_storage::snapshot::{Exported, Verified};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -109,8 +110,11 @@ impl StateMachine {
             EntryPayload::Blank => Vec::new(),
             EntryPayload::Normal(proposal) => {
                 let decoded = decode_proposal(&proposal.0, self.state.level, self.levels);
-                let Decoded { commands, level } = decoded.map_err(io::Error::other)?;
+                let Decoded { mut commands, level } = decoded.map_err(io::Error::other)?;
                 self.set_level(level);
+                if planted(Bug::BatchReordered) {
+                    commands.reverse();
+                }
                 commands
             }
             EntryPayload::Membership(membership) => {
