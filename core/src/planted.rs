@@ -45,6 +45,8 @@ pub enum Bug {
     ReadWithoutBarrier,
     /// A read is confirmed, and answered before this node has applied what it must see.
     FollowerAnswersStale,
+    /// A read's answer names the position at which it began to be made.
+    ReadNamesEarlierPosition,
     /// A leader that no quorum answers takes writes all the same.
     IsolatedLeaderAccepts,
     /// A write whose way to the leader broke is reported as not proposed.
@@ -127,7 +129,7 @@ mod chosen {
         ALL.iter().map(|(name, _)| *name)
     }
 
-    const ALL: [(&str, Bug); 21] = [
+    const ALL: [(&str, Bug); 22] = [
         ("acknowledge-before-sync", Bug::AcknowledgeBeforeSync),
         ("vote-not-synced", Bug::VoteNotSynced),
         ("truncate-not-synced", Bug::TruncateNotSynced),
@@ -147,6 +149,7 @@ mod chosen {
         ("own-clock-decides", Bug::OwnClockDecides),
         ("read-without-barrier", Bug::ReadWithoutBarrier),
         ("follower-answers-stale", Bug::FollowerAnswersStale),
+        ("read-names-earlier-position", Bug::ReadNamesEarlierPosition),
         ("isolated-leader-accepts", Bug::IsolatedLeaderAccepts),
         ("lost-reported-as-not-sent", Bug::LostReportedAsNotSent),
     ];
