@@ -7,6 +7,9 @@ use partita_api::cli;
 use partita_api::serve::Serve;
 use partita_storage::codec::Levels;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A replicated double-entry ledger: charges, payments and refunds as balanced journal entries.
 #[derive(Debug, Parser)]
 #[command(name = "partita", version, propagate_version = true)]

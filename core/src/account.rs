@@ -95,7 +95,22 @@ pub struct Account {
     pub decided: Position,
 }
 
+/// What a posting has to know of its account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BalanceRules {
+    pub normal: Side,
+    pub items: ItemRule,
+    /// Whether its balances may not pass to their abnormal side.
+    pub guarded: bool,
+}
+
 impl Account {
+    #[must_use]
+    pub fn balance_rules(&self) -> BalanceRules {
+        let guarded = self.items == ItemRule::Required || self.overdraft == Overdraft::Forbid;
+        BalanceRules { normal: self.normal_side(), items: self.items, guarded }
+    }
+
     #[must_use]
     pub fn normal_side(&self) -> Side {
         let side = self.class.normal_side();

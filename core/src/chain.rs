@@ -30,6 +30,24 @@ pub struct Link {
     pub jump: Option<PostingRef>,
 }
 
+/// What an append needs to know of a chain: its length and its newest roots.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tip {
+    postings: u64,
+    newest: Option<PostingRef>,
+    third: Option<PostingRef>,
+}
+
+impl Tip {
+    /// What the next posting must store.
+    #[must_use]
+    pub fn link(&self) -> Link {
+        // A new tree that swallows the two newest has its jump lead past both.
+        let jump = if merges(self.postings) { self.third } else { self.newest };
+        Link { ordinal: self.postings + 1, previous: self.newest, jump }
+    }
+}
+
 impl Chain {
     /// For the codec: `None` if the number of roots does not fit the number of postings.
     #[must_use]
@@ -54,20 +72,39 @@ impl Chain {
         self.roots.first().copied()
     }
 
+    #[must_use]
+    pub fn tip(&self) -> Tip {
+        Tip { postings: self.postings, newest: self.newest(), third: self.roots.get(2).copied() }
+    }
+
     /// Appends `posting` and says what it must store.
     pub fn append(&mut self, posting: PostingRef) -> Link {
-        let previous = self.newest();
-        let sizes = tree_sizes(self.postings);
-        let merges = sizes.len() >= 2 && sizes[0] == sizes[1];
-        // The new posting's tree swallows the two newest trees when they are of one size; its jump leads past its tree.
-        let jump = if merges { self.roots.get(2).copied() } else { previous };
-        if merges {
-            self.roots.drain(..2);
+        let link = self.tip().link();
+        // The new posting's tree swallows the two newest trees when they are of one size.
+        if merges(self.postings) {
+            self.roots.remove(1);
+            self.roots[0] = posting;
+        } else {
+            self.roots.insert(0, posting);
         }
-        self.roots.insert(0, posting);
         self.postings += 1;
-        Link { ordinal: self.postings, previous, jump }
+        link
     }
+}
+
+/// The size of the greatest perfect tree that is no larger than `postings`: 2^k − 1.
+fn greatest_tree(postings: u64) -> u64 {
+    if postings == u64::MAX { postings } else { (1u64 << (postings + 1).ilog2()) - 1 }
+}
+
+/// Whether the two newest trees of so many postings are of one size.
+fn merges(postings: u64) -> bool {
+    let (mut before, mut newest, mut rest) = (0, 0, postings);
+    while rest > 0 {
+        (before, newest) = (newest, greatest_tree(rest));
+        rest -= newest;
+    }
+    newest > 0 && before == newest
 }
 
 /// The tree sizes of `postings` in skew-binary form, newest (smallest) first; only the two newest can be equal.
@@ -75,8 +112,7 @@ fn tree_sizes(postings: u64) -> Vec<u64> {
     let mut sizes = Vec::new();
     let mut rest = postings;
     while rest > 0 {
-        // The greatest 2^k - 1 that fits.
-        let size = if rest == u64::MAX { rest } else { (1u64 << (rest + 1).ilog2()) - 1 };
+        let size = greatest_tree(rest);
         sizes.push(size);
         rest -= size;
     }
@@ -102,6 +138,10 @@ mod tests {
             assert_eq!(link.previous, (ordinal > 1).then(|| at(ordinal - 1)));
             links.push(link);
             assert_eq!(Chain::from_parts(chain.postings(), chain.roots().to_vec()), Some(chain.clone()));
+        }
+        for postings in 0..5_000u64 {
+            let sizes = tree_sizes(postings);
+            assert_eq!(merges(postings), sizes.len() >= 2 && sizes[0] == sizes[1], "{postings} postings");
         }
         let mut longest = 0;
         for target in 1..=3000u64 {

@@ -2,22 +2,23 @@
 //!
 //! This and [`crate::execute`] are the only places that write tables.
 
-use std::collections::BTreeMap;
+use smallvec::SmallVec;
 
-use crate::account::{Account, ItemRule, Overdraft};
-use crate::chain::PostingRef;
+use crate::account::{BalanceRules, ItemRule};
+use crate::chain::{Chain, Link, PostingRef, Tip};
 use crate::decision::Effects;
 use crate::document::{Charge, Hold, Payment, Snapshot};
 use crate::entry::{After, DraftLine, Entry, Line, Side};
-use crate::id::{BookId, CurrencyId, DocumentId, EntryNumber, Item, Position};
+use crate::few::Few;
+use crate::id::{AccountCode, AccountId, BookId, CurrencyId, DocumentId, EntryNumber, Item, Position};
 use crate::period::PeriodId;
 use crate::plan::{Change, Plan, PlannedEntry, Reservation};
 use crate::planted::{Bug, planted};
 use crate::rejection::{Field, Reason, Rejection};
 use crate::resolve::known_currency;
 use crate::state::{
-    BookTotals, ControlKey, EntryRecord, Expiring, Expiry, ItemKey, Movement, MovementKey, Read, Subaccount,
-    SubaccountKey, Sums, Write,
+    ControlKey, EntryRecord, Expiring, Expiry, ItemKey, Movement, MovementKey, Read, SubaccountChange, SubaccountKey,
+    SubaccountTip, Sums, Write,
 };
 use crate::time::{Date, Timestamp};
 
@@ -25,18 +26,38 @@ use crate::time::{Date, Timestamp};
 const MAX_SUM: i128 = i128::MAX / 4;
 
 /// The balances that a plan touches, as they will stand; nothing is written until all checks have passed.
-struct Touched<'a, S> {
-    state: &'a S,
+struct Touched {
     book: BookId,
     position: Position,
     next_line: u32,
-    controls: BTreeMap<ControlKey, Sums>,
-    subaccounts: BTreeMap<SubaccountKey, Subaccount>,
-    items: BTreeMap<ItemKey, Sums>,
-    /// Of the items that were at zero, or on the other side of it: since when they are not.
-    opened: BTreeMap<ItemKey, Date>,
-    movements: BTreeMap<MovementKey, Movement>,
-    totals: BookTotals,
+    controls: Few<ControlKey, Sums>,
+    subaccounts: Few<SubaccountKey, TouchedSubaccount>,
+    items: Few<ItemKey, TouchedItem>,
+    movements: Few<MovementKey, Movement>,
+    last_entry: EntryNumber,
+    totals: SmallVec<[(CurrencyId, Movement); 2]>,
+}
+
+struct TouchedSubaccount {
+    /// Of the chain before the decision.
+    tip: Tip,
+    after: SubaccountChange,
+    /// With what is appended; needed from the second posting on.
+    chain: Option<Chain>,
+}
+
+struct TouchedItem {
+    sums: Sums,
+    /// Since when it is not zero, where it was at zero before, or on the other side of it.
+    opened: Option<Date>,
+}
+
+/// Where a line's balances stand among the touched ones.
+struct Places {
+    control: usize,
+    subaccount: usize,
+    item: Option<usize>,
+    rules: BalanceRules,
 }
 
 /// Checks and writes `plan`; `first_entry` is the number of its first entry.
@@ -47,73 +68,41 @@ pub(crate) fn commit<S: Write>(
     first_entry: EntryNumber,
     plan: Plan,
 ) -> Result<Effects, Rejection> {
-    let (touched, entries) = check(&*state, book, position, first_entry, &plan)?;
-    let Touched { controls, subaccounts, items, opened, movements, totals, .. } = touched;
+    let Plan { entries, reservations, changes } = plan;
+    let mut touched = Touched {
+        book,
+        position,
+        next_line: 0,
+        controls: Few::new(),
+        subaccounts: Few::new(),
+        items: Few::new(),
+        movements: Few::new(),
+        last_entry: state.last_entry(book),
+        totals: SmallVec::new(),
+    };
+    let entries = touched.check(&*state, first_entry, entries, &reservations)?;
 
     // After this point it must succeed.
-    for (key, sums) in controls {
+    for (key, sums) in touched.controls {
         state.put_control(key, sums);
     }
-    for (key, subaccount) in subaccounts {
-        state.put_subaccount(key, subaccount);
+    for (key, subaccount) in touched.subaccounts {
+        state.change_subaccount(key, subaccount.after);
     }
-    for (key, sums) in items {
-        let opened = opened.get(&key).copied();
+    for (key, TouchedItem { sums, opened }) in touched.items {
         state.put_item(key, sums, opened);
     }
-    for (key, movement) in movements {
+    for (key, movement) in touched.movements {
         state.put_movement(key, movement);
     }
     if !entries.is_empty() {
         write_entry_records(state, book, position, &entries);
-        state.put_totals(book, totals);
+        state.change_totals(book, touched.last_entry, &touched.totals);
     }
-    let changed: Vec<Change> =
-        plan.changes.into_iter().map(|change| write_change(state, book, position, change)).collect();
+    let changed: Vec<Change> = changes.into_iter().map(|change| write_change(state, book, position, change)).collect();
     // Snapshots last: a document's open or unapplied amount is its item's balance, which is written by now.
     let snapshots = changed.into_iter().map(|change| snapshot(state, book, change)).collect();
     Ok(Effects { entries, snapshots })
-}
-
-fn check<'a, S: Read>(
-    state: &'a S,
-    book: BookId,
-    position: Position,
-    first_entry: EntryNumber,
-    plan: &Plan,
-) -> Result<(Touched<'a, S>, Vec<Entry>), Rejection> {
-    let mut touched = Touched {
-        state,
-        book,
-        position,
-        next_line: 0,
-        controls: BTreeMap::new(),
-        subaccounts: BTreeMap::new(),
-        items: BTreeMap::new(),
-        opened: BTreeMap::new(),
-        movements: BTreeMap::new(),
-        totals: state.totals(book),
-    };
-    check_periods(state, book, &plan.entries)?;
-    for release in plan.reservations.iter().filter(|reservation| reservation.delta < 0) {
-        touched.reserve(release)?;
-    }
-    let mut entries = Vec::with_capacity(plan.entries.len());
-    let mut number = first_entry;
-    for planned in &plan.entries {
-        let at_index = |rejection: Rejection| Rejection { index: planned.index, ..rejection };
-        assert_eq!(number, touched.totals.last_entry.next(), "entry numbers are gapless");
-        entries.push(touched.post(number, planned).map_err(at_index)?);
-        touched.totals.last_entry = number;
-        number = number.next();
-    }
-    for (currency, sum) in &touched.totals.sums {
-        assert_eq!(sum.debits, sum.credits, "book {book}: total debits and credits of currency {currency} differ");
-    }
-    for reservation in plan.reservations.iter().filter(|reservation| reservation.delta > 0) {
-        touched.reserve(reservation)?;
-    }
-    Ok((touched, entries))
 }
 
 /// No entry is posted into a period that does not take it, and none is moved to another date instead.
@@ -133,164 +122,172 @@ fn check_periods(state: &impl Read, book: BookId, entries: &[PlannedEntry]) -> R
     Ok(())
 }
 
-impl<S: Read> Touched<'_, S> {
-    fn account(&self, line: &DraftLine) -> std::sync::Arc<Account> {
-        self.state.account(self.book, line.account).expect("planned lines name accounts of the chart")
-    }
-
-    fn control_key(&self, line: &DraftLine) -> ControlKey {
-        ControlKey { book: self.book, account: line.account, currency: line.currency }
-    }
-
-    fn subaccount_key(&self, line: &DraftLine) -> SubaccountKey {
-        SubaccountKey { book: self.book, account: line.account, party: line.party.clone(), currency: line.currency }
-    }
-
-    fn item_key(&self, line: &DraftLine, item: &Item) -> ItemKey {
-        ItemKey {
-            book: self.book,
-            account: line.account,
-            party: line.party.clone(),
-            item: item.clone(),
-            currency: line.currency,
+impl Touched {
+    fn check<S: Read>(
+        &mut self,
+        state: &S,
+        first_entry: EntryNumber,
+        planned: Vec<PlannedEntry>,
+        reservations: &[Reservation],
+    ) -> Result<Vec<Entry>, Rejection> {
+        let book = self.book;
+        check_periods(state, book, &planned)?;
+        for release in reservations.iter().filter(|reservation| reservation.delta < 0) {
+            self.reserve(state, release)?;
         }
+        let mut entries = Vec::with_capacity(planned.len());
+        let mut number = first_entry;
+        for planned in planned {
+            let index = planned.index;
+            assert_eq!(number, self.last_entry.next(), "entry numbers are gapless");
+            entries.push(self.post(state, number, planned).map_err(|rejection| Rejection { index, ..rejection })?);
+            self.last_entry = number;
+            number = number.next();
+        }
+        for (currency, sum) in &self.totals {
+            assert_eq!(sum.debits, sum.credits, "book {book}: total debits and credits of currency {currency} differ");
+        }
+        for reservation in reservations.iter().filter(|reservation| reservation.delta > 0) {
+            self.reserve(state, reservation)?;
+        }
+        Ok(entries)
     }
 
-    fn subaccount(&mut self, key: SubaccountKey) -> &mut Subaccount {
-        let state = self.state;
-        self.subaccounts.entry(key).or_insert_with_key(|key| state.subaccount(key))
+    fn places<S: Read>(&mut self, state: &S, line: &DraftLine) -> Places {
+        let (book, account, currency) = (self.book, line.account, line.currency);
+        let rules = state.balance_rules(book, account).expect("planned lines name accounts of the chart");
+        let control = self.controls.place_of(ControlKey { book, account, currency }, |key| state.control(key));
+        let key = SubaccountKey { book, account, party: line.party.clone(), currency };
+        let subaccount = self.subaccounts.place_of(key, |key| {
+            let SubaccountTip { sums, tip, greatest_date } = state.subaccount_tip(key);
+            let after = SubaccountChange { sums, greatest_date, appended: SmallVec::new() };
+            TouchedSubaccount { tip, after, chain: None }
+        });
+        let item = line.item.as_ref().map(|item| {
+            let key = ItemKey { book, account, party: line.party.clone(), item: item.clone(), currency };
+            self.items.place_of(key, |key| TouchedItem { sums: state.item(key), opened: None })
+        });
+        Places { control, subaccount, item, rules }
     }
 
-    fn item(&mut self, key: ItemKey) -> &mut Sums {
-        let state = self.state;
-        self.items.entry(key).or_insert_with_key(|key| state.item(key))
-    }
-
-    fn control(&mut self, key: ControlKey) -> &mut Sums {
-        let state = self.state;
-        self.controls.entry(key).or_insert_with_key(|key| state.control(key))
-    }
-
-    /// What the guarded balance of this line can still give: the item where items are required, else the subaccount.
-    fn available(&mut self, account: &Account, line: &DraftLine) -> i128 {
-        let normal = account.normal_side();
-        let sums = match (&line.item, account.items) {
-            (Some(item), ItemRule::Required) => *self.item(self.item_key(line, item)),
-            _ => self.subaccount(self.subaccount_key(line)).sums,
+    /// Appends a posting to the chain of a subaccount.
+    fn append<S: Read>(&mut self, state: &S, place: usize, posting: PostingRef) -> Link {
+        let is_first = self.subaccounts.at(place).after.appended.is_empty();
+        let before = if is_first || self.subaccounts.at(place).chain.is_some() {
+            None
+        } else {
+            Some(state.subaccount(&self.subaccounts.row(place).0).chain)
         };
-        available(&sums, normal)
+        let TouchedSubaccount { tip, after, chain } = self.subaccounts.at(place);
+        if let Some(mut before) = before {
+            before.append(after.appended[0]);
+            *chain = Some(before);
+        }
+        let link = match chain {
+            Some(chain) => chain.append(posting),
+            None => tip.link(),
+        };
+        after.appended.push(posting);
+        link
+    }
+
+    /// What the guarded balance of a line can still give: the item where items are required, else the subaccount.
+    fn available(&mut self, places: &Places) -> i128 {
+        let sums = match (places.item, places.rules.items) {
+            (Some(item), ItemRule::Required) => &self.items.at(item).sums,
+            _ => &self.subaccounts.at(places.subaccount).after.sums,
+        };
+        available(sums, places.rules.normal)
     }
 
     /// Posts one entry into the touched balances. Overdraft is decided on its net effect (docs/rules.md, chart).
-    fn post(&mut self, number: EntryNumber, planned: &PlannedEntry) -> Result<Entry, Rejection> {
-        let drafts = planned.draft.lines();
-        let mut before = Vec::with_capacity(drafts.len());
-        for line in drafts {
-            let account = self.account(line);
-            before.push(guarded(&account).then(|| self.available(&account, line)));
+    fn post<S: Read>(&mut self, state: &S, number: EntryNumber, planned: PlannedEntry) -> Result<Entry, Rejection> {
+        let PlannedEntry { rule, effective_date, description, metadata, reverses, document, draft, fields, index: _ } =
+            planned;
+        let drafts = draft.into_lines();
+        let mut guarded: SmallVec<[(Places, Option<i128>); 2]> = SmallVec::with_capacity(drafts.len());
+        for line in &drafts {
+            let places = self.places(state, line);
+            let before = places.rules.guarded.then(|| self.available(&places));
+            guarded.push((places, before));
         }
         let mut lines = Vec::with_capacity(drafts.len());
-        for (draft, field) in drafts.iter().zip(&planned.fields) {
-            lines.push(self.post_line(draft, planned, *field)?);
+        for ((draft, field), (places, _)) in drafts.into_iter().zip(&fields).zip(&guarded) {
+            lines.push(self.post_line(state, draft, places, effective_date, *field)?);
         }
-        for ((draft, field), before) in drafts.iter().zip(&planned.fields).zip(before) {
-            let Some(before) = before else { continue };
-            let account = self.account(draft);
-            let after = self.available(&account, draft);
+        for ((line, field), (places, before)) in lines.iter().zip(&fields).zip(&guarded) {
+            let Some(before) = *before else { continue };
+            let after = self.available(places);
             if after < before && after < 0 {
-                return Err(self.overdraft(&account, draft.currency, before, *field));
+                return Err(self.overdraft(state, line.account, line.currency, before, *field));
             }
         }
-        Ok(Entry {
-            number,
-            rule: planned.rule,
-            effective_date: planned.effective_date,
-            description: planned.description.clone(),
-            metadata: planned.metadata.clone(),
-            reverses: planned.reverses,
-            document: planned.document.clone(),
-            lines,
-        })
+        Ok(Entry { number, rule, effective_date, description, metadata, reverses, document, lines })
     }
 
-    fn post_line(&mut self, draft: &DraftLine, planned: &PlannedEntry, field: Field) -> Result<Line, Rejection> {
+    fn post_line<S: Read>(
+        &mut self,
+        state: &S,
+        draft: DraftLine,
+        places: &Places,
+        date: Date,
+        field: Field,
+    ) -> Result<Line, Rejection> {
         let at = PostingRef { position: self.position, line: self.next_line };
         self.next_line += 1;
-        let (side, minor) = (draft.side, draft.amount.minor());
-        let control_key = self.control_key(draft);
-        let subaccount_key = self.subaccount_key(draft);
-        let item_key = draft.item.as_ref().map(|item| self.item_key(draft, item));
-
-        if self.add_to_totals(draft.currency, side, minor).is_none() {
-            let account = self.account(draft);
-            return Err(Rejection::new(Reason::BalanceTooLarge { account: account.code.clone() }, field));
+        let DraftLine { account, party, item, side, amount, currency } = draft;
+        let minor = amount.minor();
+        if self.add_to_totals(state, currency, side, minor).is_none() {
+            return Err(self.too_large(state, account, field));
         }
         // The book's totals bound every other sum, and they have just passed.
         let missed = planted(Bug::ControlMissesALine) && at.line % 2 == 1;
-        add(self.control(control_key.clone()), side, if missed { 0 } else { minor })
+        add(self.controls.at(places.control), side, if missed { 0 } else { minor })
             .expect("a control's sums are within the book's totals");
-        if let Some(key) = item_key {
-            let sums = self.item(key.clone());
+        if let Some(item) = places.item {
+            let TouchedItem { sums, opened } = self.items.at(item);
             let before = sums.debits - sums.credits;
             add(sums, side, minor).expect("an item's sums are within its control's");
             let after = sums.debits - sums.credits;
             if after != 0 && after.signum() != before.signum() {
-                self.opened.insert(key, planned.effective_date);
+                *opened = Some(date);
             }
         }
-        let movement_key = MovementKey { control: control_key, date: planned.effective_date };
-        let state = self.state;
-        let movement = self.movements.entry(movement_key).or_insert_with_key(|key| state.movement(key));
+        let key = MovementKey { control: ControlKey { book: self.book, account, currency }, date };
+        let movement = self.movements.place_of(key, |key| state.movement(key));
+        let movement = self.movements.at(movement);
         match side {
             Side::Debit => movement.debits += minor,
             Side::Credit => movement.credits += minor,
         }
 
-        let subaccount = self.subaccount(subaccount_key);
-        let before = subaccount.sums;
-        add(&mut subaccount.sums, side, minor).expect("a subaccount's sums are within its control's");
-        let shown = if planted(Bug::BalanceAfterOffByOne) { before } else { subaccount.sums };
-        let greatest_date =
-            subaccount.greatest_date.map_or(planned.effective_date, |date| date.max(planned.effective_date));
-        subaccount.greatest_date = Some(greatest_date);
-        let link = subaccount.chain.append(at);
-        let after = After {
-            debits: shown.debits,
-            credits: shown.credits,
-            ordinal: link.ordinal,
-            greatest_date,
-            previous: link.previous,
-            jump: link.jump,
-        };
-        Ok(Line {
-            account: draft.account,
-            party: draft.party.clone(),
-            item: draft.item.clone(),
-            side,
-            amount: draft.amount,
-            currency: draft.currency,
-            after,
-        })
+        let SubaccountChange { sums, greatest_date, .. } = &mut self.subaccounts.at(places.subaccount).after;
+        let before = *sums;
+        add(sums, side, minor).expect("a subaccount's sums are within its control's");
+        let shown = if planted(Bug::BalanceAfterOffByOne) { before } else { *sums };
+        let greatest = greatest_date.map_or(date, |greatest| greatest.max(date));
+        *greatest_date = Some(greatest);
+        let (debits, credits) = (shown.debits, shown.credits);
+        let Link { ordinal, previous, jump } = self.append(state, places.subaccount, at);
+        let after = After { debits, credits, ordinal, greatest_date: greatest, previous, jump };
+        Ok(Line { account, party, item, side, amount, currency, after })
     }
 
-    fn add_to_totals(&mut self, currency: CurrencyId, side: Side, minor: i128) -> Option<()> {
-        let sums = &mut self.totals.sums;
-        let index = match sums.binary_search_by_key(&currency, |sum| sum.0) {
-            Ok(index) => index,
-            Err(index) => {
-                sums.insert(index, (currency, Movement::default()));
-                index
-            }
-        };
+    fn add_to_totals<S: Read>(&mut self, state: &S, currency: CurrencyId, side: Side, minor: i128) -> Option<()> {
+        let index = self.totals.iter().position(|total| total.0 == currency).unwrap_or_else(|| {
+            self.totals.push((currency, state.total(self.book, currency)));
+            self.totals.len() - 1
+        });
+        let total = &mut self.totals[index].1;
         let sum = match side {
-            Side::Debit => &mut sums[index].1.debits,
-            Side::Credit => &mut sums[index].1.credits,
+            Side::Debit => &mut total.debits,
+            Side::Credit => &mut total.credits,
         };
         *sum = sum.checked_add(minor).filter(|sum| *sum <= MAX_SUM)?;
         Some(())
     }
 
-    fn reserve(&mut self, reservation: &Reservation) -> Result<(), Rejection> {
+    fn reserve<S: Read>(&mut self, state: &S, reservation: &Reservation) -> Result<(), Rejection> {
         let line = DraftLine {
             account: reservation.account,
             party: reservation.party.clone(),
@@ -299,38 +296,45 @@ impl<S: Read> Touched<'_, S> {
             amount: crate::money::Amount::new(reservation.delta.abs()).expect("a reservation's delta is not zero"),
             currency: reservation.currency,
         };
-        let account = self.account(&line);
-        let before = self.available(&account, &line);
-        let control = self.control_key(&line);
-        if add_pending(self.control(control), line.side, reservation.delta).is_none() {
-            return Err(Rejection::new(Reason::BalanceTooLarge { account: account.code.clone() }, reservation.field));
+        let places = self.places(state, &line);
+        let before = self.available(&places);
+        if add_pending(self.controls.at(places.control), line.side, reservation.delta).is_none() {
+            return Err(self.too_large(state, line.account, reservation.field));
         }
-        let subaccount = self.subaccount_key(&line);
-        add_pending(&mut self.subaccount(subaccount).sums, line.side, reservation.delta)
+        add_pending(&mut self.subaccounts.at(places.subaccount).after.sums, line.side, reservation.delta)
             .expect("a subaccount's pending sums are within its control's");
-        if let Some(item) = &line.item {
-            let item = self.item_key(&line, item);
-            add_pending(self.item(item), line.side, reservation.delta)
+        if let Some(item) = places.item {
+            add_pending(&mut self.items.at(item).sums, line.side, reservation.delta)
                 .expect("an item's pending sums are within its control's");
         }
-        if reservation.delta > 0 && guarded(&account) {
-            let after = self.available(&account, &line);
+        if reservation.delta > 0 && places.rules.guarded {
+            let after = self.available(&places);
             if after < before && after < 0 {
-                return Err(self.overdraft(&account, line.currency, before, reservation.field));
+                return Err(self.overdraft(state, line.account, line.currency, before, reservation.field));
             }
         }
         Ok(())
     }
 
-    fn overdraft(&self, account: &Account, currency: CurrencyId, available: i128, field: Field) -> Rejection {
-        let decimals = known_currency(self.state, self.book, currency).decimals;
-        Rejection::new(Reason::Overdraft { account: account.code.clone(), available, decimals }, field)
+    fn code<S: Read>(&self, state: &S, account: AccountId) -> AccountCode {
+        state.account(self.book, account).expect("planned lines name accounts of the chart").code.clone()
     }
-}
 
-/// Whether a balance of this account may not pass to its abnormal side.
-fn guarded(account: &Account) -> bool {
-    account.items == ItemRule::Required || account.overdraft == Overdraft::Forbid
+    fn too_large<S: Read>(&self, state: &S, account: AccountId, field: Field) -> Rejection {
+        Rejection::new(Reason::BalanceTooLarge { account: self.code(state, account) }, field)
+    }
+
+    fn overdraft<S: Read>(
+        &self,
+        state: &S,
+        account: AccountId,
+        currency: CurrencyId,
+        available: i128,
+        field: Field,
+    ) -> Rejection {
+        let decimals = known_currency(state, self.book, currency).decimals;
+        Rejection::new(Reason::Overdraft { account: self.code(state, account), available, decimals }, field)
+    }
 }
 
 /// `available = balance − held`, positive on the normal side; held is what is pending on the other side.

@@ -57,19 +57,18 @@ pub const ISO_4217: &[(&str, u16, u8)] = &[
 /// The ISO 4217 currency of this code.
 #[must_use]
 pub fn iso_by_code(code: &CurrencyCode) -> Option<Currency> {
-    let index = ISO_4217.binary_search_by_key(&code.as_str(), |row| row.0).ok()?;
-    Some(iso(ISO_4217[index]))
+    let letters: [u8; 3] = code.as_str().as_bytes().try_into().ok()?;
+    let index = ISO_4217.binary_search_by(|row| row.0.as_bytes().cmp(letters.as_slice())).ok()?;
+    let (_, number, decimals) = ISO_4217[index];
+    Some(Currency { id: CurrencyId(number), code: code.clone(), decimals, decided: Position(0) })
 }
 
 /// The ISO 4217 currency of this numeric code.
 #[must_use]
 pub fn iso_by_id(id: CurrencyId) -> Option<Currency> {
-    ISO_4217.iter().find(|row| row.1 == id.0).map(|row| iso(*row))
-}
-
-fn iso((code, number, decimals): (&str, u16, u8)) -> Currency {
+    let (code, number, decimals) = *ISO_4217.iter().find(|row| row.1 == id.0)?;
     let code = CurrencyCode::new(code).expect("ISO codes are currency codes");
-    Currency { id: CurrencyId(number), code, decimals, decided: Position(0) }
+    Some(Currency { id: CurrencyId(number), code, decimals, decided: Position(0) })
 }
 
 #[cfg(test)]

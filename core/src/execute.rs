@@ -116,7 +116,7 @@ fn plan_and_commit<S: Write>(
     today: Date,
     plan: impl FnOnce(&Context<'_, S>) -> Result<Plan, Rejection>,
 ) -> Result<Effects, Rejection> {
-    let first_entry = state.totals(book).last_entry.next();
+    let first_entry = state.last_entry(book).next();
     let opened = state.book(book).unwrap_or_else(|| panic!("book {book} of a stamped command does not exist"));
     let plan = plan(&Context { state: &*state, book: opened, position, now, today, first_entry })?;
     commit(state, book, position, first_entry, plan)

@@ -4,6 +4,8 @@ use std::fmt;
 
 use compact_str::CompactString;
 
+use crate::text::Text;
+
 /// Why a string is not an identifier of its kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be {rule}")]
@@ -13,9 +15,12 @@ pub struct IdError {
 
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident, $rule:expr, $check:expr) => {
+        text_id!($(#[$doc])* $name(CompactString), $rule, $check);
+    };
+    ($(#[$doc:meta])* $name:ident($text:ident), $rule:expr, $check:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(CompactString);
+        pub struct $name($text);
 
         impl $name {
             /// What such an identifier looks like, for error messages.
@@ -23,24 +28,24 @@ macro_rules! text_id {
 
             pub fn new(text: &str) -> Result<Self, IdError> {
                 let check: fn(&str) -> bool = $check;
-                if check(text) { Ok(Self(CompactString::new(text))) } else { Err(IdError { rule: Self::RULE }) }
+                if check(text) { Ok(Self($text::new(text))) } else { Err(IdError { rule: Self::RULE }) }
             }
 
             #[must_use]
             pub fn as_str(&self) -> &str {
-                &self.0
+                self.0.as_str()
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
+                f.write_str(self.as_str())
             }
         }
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{:?}", self.0.as_str())
+                write!(f, "{:?}", self.as_str())
             }
         }
     };
@@ -76,7 +81,7 @@ text_id!(
 );
 text_id!(
     /// An account's name in its chart: `assets:receivable`.
-    AccountCode, "1 to 64 characters [a-z0-9:-], starting with a letter or digit", |text| is_code(text, 64)
+    AccountCode(Text), "1 to 64 characters [a-z0-9:-], starting with a letter or digit", |text| is_code(text, 64)
 );
 text_id!(
     /// Whose part of a control account a line is: `cus_42`.
@@ -92,7 +97,7 @@ text_id!(
 );
 text_id!(
     /// An idempotency key, unique per book for the life of the journal.
-    Key, "1 to 255 characters 0x21 to 0x7E", |text| (1..=255).contains(&text.len()) && text.bytes().all(|byte| (0x21..=0x7E).contains(&byte))
+    Key(Text), "1 to 255 characters 0x21 to 0x7E", |text| (1..=255).contains(&text.len()) && text.bytes().all(|byte| (0x21..=0x7E).contains(&byte))
 );
 text_id!(
     /// ISO 4217's three letters or a code registered in the book: `USD`, `USDC`.

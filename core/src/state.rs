@@ -4,8 +4,10 @@
 
 use std::sync::Arc;
 
-use crate::account::{Account, Book};
-use crate::chain::Chain;
+use smallvec::SmallVec;
+
+use crate::account::{Account, BalanceRules, Book};
+use crate::chain::{Chain, PostingRef, Tip};
 use crate::currency::Currency;
 use crate::document::{Charge, Hold, Payment, Refund};
 use crate::entry::Entry;
@@ -62,6 +64,24 @@ pub struct Subaccount {
     pub greatest_date: Option<Date>,
 }
 
+/// What a posting needs to know of the subaccount before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SubaccountTip {
+    pub sums: Sums,
+    pub tip: Tip,
+    pub greatest_date: Option<Date>,
+}
+
+/// What a decision does to a subaccount.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubaccountChange {
+    /// As they stand after it.
+    pub sums: Sums,
+    pub greatest_date: Option<Date>,
+    /// Its postings to this subaccount, in order.
+    pub appended: SmallVec<[PostingRef; 1]>,
+}
+
 /// An item whose debits and credits differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpenItem {
@@ -108,6 +128,33 @@ pub struct BookTotals {
     pub sums: Vec<(CurrencyId, Movement)>,
 }
 
+impl Subaccount {
+    pub fn change(&mut self, change: SubaccountChange) {
+        self.sums = change.sums;
+        self.greatest_date = change.greatest_date;
+        for posting in change.appended {
+            self.chain.append(posting);
+        }
+    }
+}
+
+impl BookTotals {
+    #[must_use]
+    pub fn total(&self, currency: CurrencyId) -> Movement {
+        self.sums.binary_search_by_key(&currency, |sum| sum.0).map_or(Movement::default(), |index| self.sums[index].1)
+    }
+
+    pub fn change(&mut self, last_entry: EntryNumber, sums: &[(CurrencyId, Movement)]) {
+        self.last_entry = last_entry;
+        for (currency, total) in sums {
+            match self.sums.binary_search_by_key(currency, |sum| sum.0) {
+                Ok(index) => self.sums[index].1 = *total,
+                Err(index) => self.sums.insert(index, (*currency, *total)),
+            }
+        }
+    }
+}
+
 /// Where the state machine stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Head {
@@ -137,10 +184,22 @@ pub trait Read {
     fn book(&self, id: BookId) -> Option<Arc<Book>>;
     fn book_by_code(&self, code: &BookCode) -> Option<Arc<Book>>;
     fn totals(&self, book: BookId) -> BookTotals;
+    /// [`BookTotals::last_entry`] alone.
+    fn last_entry(&self, book: BookId) -> EntryNumber {
+        self.totals(book).last_entry
+    }
+    /// The total of one currency alone.
+    fn total(&self, book: BookId, currency: CurrencyId) -> Movement {
+        self.totals(book).total(currency)
+    }
     /// Registered in this book; ISO 4217 is not asked here.
     fn currency(&self, book: BookId, code: &CurrencyCode) -> Option<Currency>;
     fn currency_by_id(&self, book: BookId, id: CurrencyId) -> Option<Currency>;
     fn account(&self, book: BookId, id: AccountId) -> Option<Arc<Account>>;
+    /// Of [`Self::account`].
+    fn balance_rules(&self, book: BookId, id: AccountId) -> Option<BalanceRules> {
+        self.account(book, id).map(|account| account.balance_rules())
+    }
     fn account_by_code(&self, book: BookId, code: &AccountCode) -> Option<Arc<Account>>;
     /// The first opened account of the role that is not closed.
     fn account_by_role(&self, book: BookId, role: &Role) -> Option<Arc<Account>>;
@@ -149,6 +208,11 @@ pub trait Read {
     /// Every currency that the account ever had a posting or a reservation in.
     fn controls_of(&self, book: BookId, account: AccountId) -> Vec<(CurrencyId, Sums)>;
     fn subaccount(&self, key: &SubaccountKey) -> Subaccount;
+    /// [`Self::subaccount`] without the older part of its chain.
+    fn subaccount_tip(&self, key: &SubaccountKey) -> SubaccountTip {
+        let Subaccount { sums, chain, greatest_date } = self.subaccount(key);
+        SubaccountTip { sums, tip: chain.tip(), greatest_date }
+    }
     /// Whether `holds` is true of every subaccount of an account. They are looked at one by one, in the order of their
     /// keys, up to the first of which it is not.
     fn every_subaccount(&self, book: BookId, account: AccountId, holds: &mut dyn FnMut(&Sums) -> bool) -> bool;
@@ -191,11 +255,22 @@ pub trait Write: Read {
     fn put_head(&mut self, head: Head);
     fn put_book(&mut self, book: Book);
     fn put_totals(&mut self, book: BookId, totals: BookTotals);
+    /// Replaces the last entry's number and the totals of some currencies.
+    fn change_totals(&mut self, book: BookId, last_entry: EntryNumber, sums: &[(CurrencyId, Movement)]) {
+        let mut totals = self.totals(book);
+        totals.change(last_entry, sums);
+        self.put_totals(book, totals);
+    }
     fn put_currency(&mut self, book: BookId, currency: Currency);
     fn put_account(&mut self, book: BookId, account: Account);
     fn put_key(&mut self, scope: BookId, key: Key, record: KeyRecord);
     fn put_control(&mut self, key: ControlKey, sums: Sums);
     fn put_subaccount(&mut self, key: SubaccountKey, subaccount: Subaccount);
+    fn change_subaccount(&mut self, key: SubaccountKey, change: SubaccountChange) {
+        let mut subaccount = self.subaccount(&key);
+        subaccount.change(change);
+        self.put_subaccount(key, subaccount);
+    }
     /// `opened`: the date of the posting that took its balance off zero, or over it, where one of the decision did.
     fn put_item(&mut self, key: ItemKey, sums: Sums, opened: Option<Date>);
     fn put_movement(&mut self, key: MovementKey, movement: Movement);
