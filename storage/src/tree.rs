@@ -10,13 +10,20 @@ use crate::codec::{CodecError, Reader, Stored, Writer};
 /// A BLAKE3 hash.
 pub type Hash = [u8; 32];
 
+/// Stands before a decision's canonical bytes where they are hashed as a leaf.
+pub const LEAF: u8 = 0;
+
 /// The hash of a decision's canonical bytes, as a leaf.
 #[must_use]
 pub fn leaf(decision: &[u8]) -> Hash {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&[0]);
-    hasher.update(decision);
-    *hasher.finalize().as_bytes()
+    leaf_of(&[&[LEAF], decision].concat())
+}
+
+/// The same, of bytes that [`LEAF`] stands before already.
+#[must_use]
+pub fn leaf_of(prefixed: &[u8]) -> Hash {
+    assert_eq!(prefixed.first(), Some(&LEAF), "a leaf's hash is not a node's");
+    *blake3::hash(prefixed).as_bytes()
 }
 
 /// The hash of an inner node.

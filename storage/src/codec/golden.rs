@@ -24,7 +24,7 @@ use proptest::prelude::*;
 use super::keys::{CustomerKey, DocumentKind, RateKey, TableKey, after_prefix, prefix};
 use super::samples::{self, amount, date, id, item, key, party};
 use super::{
-    Batch, CodecError, Level, LevelError, Levels, Reader, Stored, Writer, decode_commands, decode_decision,
+    Batch, CodecError, EntryPage, Level, LevelError, Levels, Reader, Stored, Writer, decode_commands, decode_decision,
     decode_record, encode_commands, encode_decision, encode_record, fingerprint,
 };
 use crate::journal::block::{Block, BlockBuilder};
@@ -123,7 +123,16 @@ fn records() -> Vec<Sample> {
         ),
         record("movement", movement),
         record("key", KeyRecord { position: Position(70_000), fingerprint: Fingerprint([7; 16]) }),
-        record("entry", EntryRecord { position: Position(9), index: 2, reversed_by: Some(EntryNumber(300)) }),
+        record(
+            "entries",
+            EntryPage {
+                records: vec![
+                    EntryRecord { position: Position(70_000), index: 0, reversed_by: None },
+                    EntryRecord { position: Position(70_000), index: 1, reversed_by: Some(EntryNumber(300)) },
+                    EntryRecord { position: Position(70_003), index: 0, reversed_by: None },
+                ],
+            },
+        ),
         record(
             "totals",
             BookTotals {

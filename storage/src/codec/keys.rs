@@ -9,12 +9,22 @@ use partita_core::id::{AccountId, BookId, CurrencyId, DocumentId, EntryNumber, I
 use partita_core::period::PeriodId;
 use partita_core::state::{ControlKey, Expiring, Expiry, ItemKey, MovementKey, SubaccountKey};
 use partita_core::time::{Date, Timestamp};
+use smallvec::SmallVec;
 
 use super::CodecError;
 
-/// A key of one table, as bytes and back.
+/// The bytes of a key.
+pub type KeyBytes = SmallVec<[u8; 64]>;
+
+/// A key of one table, as bytes and back. Where keys are in order (`Ord`), so are their bytes.
 pub trait TableKey: Sized {
-    fn to_bytes(&self) -> Vec<u8>;
+    /// Without an allocation, nearly always.
+    fn bytes(&self) -> KeyBytes;
+
+    fn to_bytes(&self) -> Vec<u8> {
+        self.bytes().into_vec()
+    }
+
     fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError>;
 }
 
@@ -36,7 +46,7 @@ pub struct CustomerKey {
 }
 
 /// A rate of a pair of currencies from a date on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RateKey {
     pub book: BookId,
     pub base: CurrencyId,
@@ -68,20 +78,24 @@ pub mod prefix {
     /// All records of a book, in every table whose keys begin with the book.
     #[must_use]
     pub fn book(book: BookId) -> Vec<u8> {
-        Parts::new().number(book.0.to_be_bytes()).done()
+        Parts::new().number(book.0.to_be_bytes()).done().into_vec()
     }
 
     /// All controls, subaccounts, items or movements of an account.
     #[must_use]
     pub fn account(book: BookId, account: AccountId) -> Vec<u8> {
-        Parts::new().number(book.0.to_be_bytes()).number(account.0.to_be_bytes()).done()
+        Parts::new().number(book.0.to_be_bytes()).number(account.0.to_be_bytes()).done().into_vec()
     }
 
     /// All subaccounts or items of a party in an account (`None`: those without a party).
     #[must_use]
     pub fn party(book: BookId, account: AccountId, party: Option<&Party>) -> Vec<u8> {
+        party_parts(book, account, party).done().into_vec()
+    }
+
+    pub(super) fn party_parts(book: BookId, account: AccountId, party: Option<&Party>) -> Parts {
         let text = party.map_or("", Party::as_str);
-        Parts::new().number(book.0.to_be_bytes()).number(account.0.to_be_bytes()).text(text).done()
+        Parts::new().number(book.0.to_be_bytes()).number(account.0.to_be_bytes()).text(text)
     }
 
     /// All movements of an account in a currency, by date.
@@ -93,25 +107,30 @@ pub mod prefix {
     /// An item in all currencies.
     #[must_use]
     pub fn item(book: BookId, account: AccountId, customer: Option<&Party>, item: &Item) -> Vec<u8> {
-        Parts(party(book, account, customer)).text(item.as_str()).done()
+        party_parts(book, account, customer).text(item.as_str()).done().into_vec()
     }
 
     /// All rates of a pair, the newest date first.
     #[must_use]
     pub fn rates(book: BookId, base: CurrencyId, quote: CurrencyId) -> Vec<u8> {
-        Parts::new().number(book.0.to_be_bytes()).number(base.0.to_be_bytes()).number(quote.0.to_be_bytes()).done()
+        Parts::new()
+            .number(book.0.to_be_bytes())
+            .number(base.0.to_be_bytes())
+            .number(quote.0.to_be_bytes())
+            .done()
+            .into_vec()
     }
 
     /// All documents of a customer, charges before payments before refunds.
     #[must_use]
     pub fn customer(book: BookId, customer: &Party) -> Vec<u8> {
-        Parts::new().number(book.0.to_be_bytes()).text(customer.as_str()).done()
+        Parts::new().number(book.0.to_be_bytes()).text(customer.as_str()).done().into_vec()
     }
 
     /// A customer's documents of one kind, by id.
     #[must_use]
     pub fn customer_kind(book: BookId, customer: &Party, kind: DocumentKind) -> Vec<u8> {
-        Parts::new().number(book.0.to_be_bytes()).text(customer.as_str()).number([kind.tag()]).done()
+        Parts::new().number(book.0.to_be_bytes()).text(customer.as_str()).number([kind.tag()]).done().into_vec()
     }
 }
 
@@ -125,11 +144,11 @@ pub fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Writes the parts of a key one after the other.
-struct Parts(Vec<u8>);
+struct Parts(KeyBytes);
 
 impl Parts {
     fn new() -> Self {
-        Self(Vec::with_capacity(40))
+        Self(KeyBytes::new())
     }
 
     fn number<const N: usize>(mut self, big_endian: [u8; N]) -> Self {
@@ -148,7 +167,7 @@ impl Parts {
         self
     }
 
-    fn done(self) -> Vec<u8> {
+    fn done(self) -> KeyBytes {
         self.0
     }
 }
@@ -236,7 +255,7 @@ fn instant_bytes(instant: Timestamp) -> [u8; 8] {
 
 /// Journal blocks, by their first position.
 impl TableKey for Position {
-    fn to_bytes(&self) -> Vec<u8> {
+    fn bytes(&self) -> KeyBytes {
         Parts::new().number(self.0.to_be_bytes()).done()
     }
 
@@ -250,8 +269,8 @@ impl TableKey for Position {
 
 /// Books, their calendars, their totals and their hash trees.
 impl TableKey for BookId {
-    fn to_bytes(&self) -> Vec<u8> {
-        prefix::book(*self)
+    fn bytes(&self) -> KeyBytes {
+        Parts::new().number(self.0.to_be_bytes()).done()
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError> {
@@ -264,8 +283,8 @@ impl TableKey for BookId {
 
 /// Accounts.
 impl TableKey for (BookId, AccountId) {
-    fn to_bytes(&self) -> Vec<u8> {
-        prefix::account(self.0, self.1)
+    fn bytes(&self) -> KeyBytes {
+        Parts::new().number(self.0.0.to_be_bytes()).number(self.1.0.to_be_bytes()).done()
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError> {
@@ -278,7 +297,7 @@ impl TableKey for (BookId, AccountId) {
 
 /// Registered currencies.
 impl TableKey for (BookId, CurrencyId) {
-    fn to_bytes(&self) -> Vec<u8> {
+    fn bytes(&self) -> KeyBytes {
         Parts::new().number(self.0.0.to_be_bytes()).number(self.1.0.to_be_bytes()).done()
     }
 
@@ -292,7 +311,7 @@ impl TableKey for (BookId, CurrencyId) {
 
 /// Periods.
 impl TableKey for (BookId, PeriodId) {
-    fn to_bytes(&self) -> Vec<u8> {
+    fn bytes(&self) -> KeyBytes {
         Parts::new().number(self.0.0.to_be_bytes()).number(self.1.months().to_be_bytes()).done()
     }
 
@@ -308,9 +327,9 @@ impl TableKey for (BookId, PeriodId) {
 
 /// Rates. Dates run backwards, so that the last one up to a date is the first from there on.
 impl TableKey for RateKey {
-    fn to_bytes(&self) -> Vec<u8> {
+    fn bytes(&self) -> KeyBytes {
         let date = date_bytes(self.date).map(|byte| !byte);
-        Parts(prefix::rates(self.book, self.base, self.quote)).number(date).done()
+        Parts(prefix::rates(self.book, self.base, self.quote).into()).number(date).done()
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError> {
@@ -326,7 +345,7 @@ impl TableKey for RateKey {
 
 /// Entry records.
 impl TableKey for (BookId, EntryNumber) {
-    fn to_bytes(&self) -> Vec<u8> {
+    fn bytes(&self) -> KeyBytes {
         Parts::new().number(self.0.0.to_be_bytes()).number(self.1.0.to_be_bytes()).done()
     }
 
@@ -340,7 +359,7 @@ impl TableKey for (BookId, EntryNumber) {
 
 /// Idempotency keys, raw behind their scope, so that time-ordered ones are appended in order.
 impl TableKey for (BookId, Key) {
-    fn to_bytes(&self) -> Vec<u8> {
+    fn bytes(&self) -> KeyBytes {
         Parts::new().number(self.0.0.to_be_bytes()).last_text(self.1.as_str()).done()
     }
 
@@ -355,7 +374,7 @@ impl TableKey for (BookId, Key) {
 
 /// Holds, charges, payments and refunds, each in its own table.
 impl TableKey for (BookId, DocumentId) {
-    fn to_bytes(&self) -> Vec<u8> {
+    fn bytes(&self) -> KeyBytes {
         Parts::new().number(self.0.0.to_be_bytes()).last_text(self.1.as_str()).done()
     }
 
@@ -366,7 +385,7 @@ impl TableKey for (BookId, DocumentId) {
 }
 
 impl TableKey for ControlKey {
-    fn to_bytes(&self) -> Vec<u8> {
+    fn bytes(&self) -> KeyBytes {
         Parts::new()
             .number(self.book.0.to_be_bytes())
             .number(self.account.0.to_be_bytes())
@@ -384,8 +403,8 @@ impl TableKey for ControlKey {
 
 /// The currency comes last: a balance is asked for by account and party, in all its currencies.
 impl TableKey for SubaccountKey {
-    fn to_bytes(&self) -> Vec<u8> {
-        Parts(prefix::party(self.book, self.account, self.party.as_ref())).number(self.currency.0.to_be_bytes()).done()
+    fn bytes(&self) -> KeyBytes {
+        prefix::party_parts(self.book, self.account, self.party.as_ref()).number(self.currency.0.to_be_bytes()).done()
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError> {
@@ -399,8 +418,8 @@ impl TableKey for SubaccountKey {
 
 /// The item comes behind the party: open items are listed per customer.
 impl TableKey for ItemKey {
-    fn to_bytes(&self) -> Vec<u8> {
-        Parts(prefix::party(self.book, self.account, self.party.as_ref()))
+    fn bytes(&self) -> KeyBytes {
+        prefix::party_parts(self.book, self.account, self.party.as_ref())
             .text(self.item.as_str())
             .number(self.currency.0.to_be_bytes())
             .done()
@@ -418,8 +437,8 @@ impl TableKey for ItemKey {
 }
 
 impl TableKey for MovementKey {
-    fn to_bytes(&self) -> Vec<u8> {
-        Parts(self.control.to_bytes()).number(date_bytes(self.date)).done()
+    fn bytes(&self) -> KeyBytes {
+        Parts(self.control.bytes()).number(date_bytes(self.date)).done()
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError> {
@@ -434,8 +453,8 @@ impl TableKey for MovementKey {
 }
 
 impl TableKey for CustomerKey {
-    fn to_bytes(&self) -> Vec<u8> {
-        Parts(prefix::customer_kind(self.book, &self.customer, self.kind)).last_text(self.id.as_str()).done()
+    fn bytes(&self) -> KeyBytes {
+        Parts(prefix::customer_kind(self.book, &self.customer, self.kind).into()).last_text(self.id.as_str()).done()
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError> {
@@ -448,7 +467,7 @@ impl TableKey for CustomerKey {
 
 /// By instant first: what is due is at the beginning of the table. Then core's order: book, holds before payments, id.
 impl TableKey for Expiry {
-    fn to_bytes(&self) -> Vec<u8> {
+    fn bytes(&self) -> KeyBytes {
         let parts = Parts::new().number(instant_bytes(self.at)).number(self.book.0.to_be_bytes());
         match &self.what {
             Expiring::Hold(id) => parts.number([0]).last_text(id.as_str()),

@@ -35,7 +35,7 @@ use partita_core::time::Timestamp;
 pub use error::CodecError;
 pub use level::{Level, LevelError, Levels};
 pub use primitive::{Reader, Stored, Writer};
-pub use record::{RECORD_VERSION, decode_record, encode_record, open, seal};
+pub use record::{EntryPage, RECORD_VERSION, decode_record, encode_record, open, seal, write_record};
 
 /// The version of a batch of commands.
 pub const BATCH_VERSION: u8 = 1;
@@ -77,9 +77,14 @@ pub fn decode_commands(bytes: &[u8], known: Levels) -> Result<Batch, CodecError>
 #[must_use]
 pub fn encode_decision(decision: &Decision) -> Vec<u8> {
     let mut writer = Writer::with_capacity(256);
-    writer.byte(DECISION_VERSION);
-    decision.put(&mut writer);
+    write_decision(decision, &mut writer);
     writer.into_vec()
+}
+
+/// [`encode_decision`] behind what `writer` has.
+pub fn write_decision(decision: &Decision, writer: &mut Writer) {
+    writer.byte(DECISION_VERSION);
+    decision.put(writer);
 }
 
 /// The decision of these bytes.

@@ -155,21 +155,41 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// bincode's form of what is below this is the number itself, in one byte. Most numbers are, and are not worth its way.
+const ONE_BYTE: u8 = 251;
+
 macro_rules! stored_numbers {
-    ($($type:ty),*) => {$(
+    ($($type:ty, $zigzag:expr, $unzigzag:expr);*) => {$(
         impl Stored for $type {
             fn put(&self, writer: &mut Writer) {
-                writer.number(*self);
+                match u8::try_from($zigzag(*self)) {
+                    Ok(small) if small < ONE_BYTE => writer.byte(small),
+                    Ok(_) | Err(_) => writer.number(*self),
+                }
             }
 
             fn take(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
-                reader.number()
+                match reader.rest.split_first() {
+                    Some((small, rest)) if *small < ONE_BYTE => {
+                        reader.rest = rest;
+                        Ok($unzigzag(*small))
+                    }
+                    _ => reader.number(),
+                }
             }
         }
     )*};
 }
 
-stored_numbers!(u16, u32, u64, u128, i32, i64, i128);
+stored_numbers!(
+    u16, |number| number, Self::from;
+    u32, |number| number, Self::from;
+    u64, |number| number, Self::from;
+    u128, |number| number, Self::from;
+    i32, |number: Self| ((number << 1) ^ (number >> 31)).cast_unsigned(), |small: u8| Self::from(small >> 1) ^ -Self::from(small & 1);
+    i64, |number: Self| ((number << 1) ^ (number >> 63)).cast_unsigned(), |small: u8| Self::from(small >> 1) ^ -Self::from(small & 1);
+    i128, |number: Self| ((number << 1) ^ (number >> 127)).cast_unsigned(), |small: u8| Self::from(small >> 1) ^ -Self::from(small & 1)
+);
 
 impl Stored for u8 {
     fn put(&self, writer: &mut Writer) {
@@ -296,5 +316,60 @@ impl Stored for BTreeMap<String, String> {
             pairs.insert(name.to_owned(), value.to_owned());
         }
         Ok(pairs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops where something is wrong")]
+
+    use std::fmt::Debug;
+
+    use super::*;
+
+    fn check<T: Stored + Encode + Decode<()> + Copy + PartialEq + Debug>(number: T) {
+        let mut writer = Writer::new();
+        number.put(&mut writer);
+        let bytes = writer.into_vec();
+        assert_eq!(bytes, bincode::encode_to_vec(number, bincode::config::standard()).unwrap(), "{number:?}");
+        let mut reader = Reader::new(&bytes);
+        assert_eq!(T::take(&mut reader).unwrap(), number);
+        reader.finish().unwrap();
+    }
+
+    #[test]
+    fn every_number_has_the_form_of_bincode() {
+        for number in 0..=u16::MAX {
+            check(number);
+            check(u32::from(number));
+            check(u64::from(number));
+            check(u128::from(number));
+            for number in [i32::from(number), -i32::from(number)] {
+                check(number);
+                check(i64::from(number));
+                check(i128::from(number));
+            }
+        }
+        for shift in 0..128 {
+            let number = 1u128 << shift;
+            check(number);
+            check(number - 1);
+            check(number.cast_signed());
+            check((number - 1).cast_signed());
+        }
+        for shift in 0..64 {
+            check(1u64 << shift);
+            check(1i64 << shift);
+            check(-(1i64 << shift.min(62)));
+        }
+        for number in [i32::MIN, i32::MAX] {
+            check(number);
+        }
+        for number in [i64::MIN, i64::MAX] {
+            check(number);
+        }
+        for number in [i128::MIN, i128::MAX] {
+            check(number);
+        }
     }
 }

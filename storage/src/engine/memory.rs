@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{Batch, Direction, EngineError, KeyRange, Row, Step, Table, TableEngine, TableRead};
+use super::{Batch, Direction, EngineError, KeyRange, Row, Table, TableEngine, TableRead};
 
 type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -30,12 +30,12 @@ impl Tables {
         &self.tables[table.index()]
     }
 
-    fn apply(&mut self, steps: &[Step]) {
-        for step in steps {
+    fn apply(&mut self, batch: &Batch) {
+        for step in batch.steps() {
             let rows = Arc::make_mut(&mut self.tables[step.table.index()]);
-            match &step.value {
-                Some(value) => rows.insert(step.key.clone(), value.clone()),
-                None => rows.remove(&step.key),
+            match step.value {
+                Some(value) => rows.insert(step.key.to_vec(), value.to_vec()),
+                None => rows.remove(step.key),
             };
         }
     }
@@ -83,7 +83,7 @@ pub struct Stop {
 struct Inner {
     durable: Tables,
     /// The batches since the last flush, in order.
-    unflushed: Vec<Vec<Step>>,
+    unflushed: Vec<Batch>,
     live: Tables,
     operations: u64,
     stop: Option<Stop>,
@@ -143,8 +143,8 @@ impl MemoryEngine {
     pub fn crash(&self, kept: usize) -> Self {
         let inner = self.inner.lock();
         let mut durable = inner.durable.clone();
-        for steps in inner.unflushed.iter().take(kept) {
-            durable.apply(steps);
+        for batch in inner.unflushed.iter().take(kept) {
+            durable.apply(batch);
         }
         let live = durable.clone();
         Self { inner: Arc::new(Mutex::new(Inner { durable, live, ..Inner::default() })) }
@@ -155,9 +155,10 @@ impl MemoryEngine {
         let mut inner = self.inner.lock();
         let mut value = inner.live.rows(table).get(key).expect("there is a row to damage").clone();
         value[byte] ^= mask;
-        let step = Step { table, key: key.to_vec(), value: Some(value) };
-        inner.durable.apply(std::slice::from_ref(&step));
-        inner.live.apply(&[step]);
+        let mut damage = Batch::new();
+        damage.put(table, key, value);
+        inner.durable.apply(&damage);
+        inner.live.apply(&damage);
     }
 
     /// Everything in it, for comparing two stores.
@@ -199,8 +200,8 @@ impl TableEngine for MemoryEngine {
     fn write(&self, batch: Batch) -> Result<(), EngineError> {
         let mut inner = self.inner.lock();
         let stops = inner.operation()?;
-        inner.live.apply(batch.steps());
-        inner.unflushed.push(batch.into_steps());
+        inner.live.apply(&batch);
+        inner.unflushed.push(batch);
         if stops { Err(EngineError::Stopped) } else { Ok(()) }
     }
 

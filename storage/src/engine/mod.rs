@@ -14,6 +14,8 @@ pub(crate) mod tests;
 pub use memory::{MemoryEngine, Stop};
 pub use rocks::RocksEngine;
 
+use crate::codec::{Stored, write_record};
+
 /// The tables of the State DB. Their names are part of the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Table {
@@ -113,9 +115,10 @@ impl Table {
         }
     }
 
-    /// Its place in [`Self::ALL`].
+    /// Its place in [`Self::ALL`], which has the tables in the order of their declaration.
+    #[expect(clippy::as_conversions, reason = "a variant's number is its place in the declaration")]
     pub(crate) fn index(self) -> usize {
-        Self::ALL.iter().position(|table| *table == self).expect("ALL has every table")
+        self as usize
     }
 }
 
@@ -177,18 +180,27 @@ pub trait TableRead {
 }
 
 /// One step of a batch: a value to put, or a key to remove.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step<'a> {
     pub table: Table,
-    pub key: Vec<u8>,
-    pub value: Option<Vec<u8>>,
+    pub key: &'a [u8],
+    pub value: Option<&'a [u8]>,
 }
 
-/// Steps that are applied together or not at all.
+/// Steps that are applied together or not at all. Their bytes stand one after the other: a checkpoint has millions.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    steps: Vec<Step>,
-    bytes: usize,
+    bytes: Vec<u8>,
+    steps: Vec<Placed>,
+}
+
+/// Where a step's bytes end; they begin where those of the step before it do.
+#[derive(Clone, Copy, Debug)]
+struct Placed {
+    table: Table,
+    removes: bool,
+    key_end: usize,
+    end: usize,
 }
 
 impl Batch {
@@ -197,30 +209,52 @@ impl Batch {
         Self::default()
     }
 
-    pub fn put(&mut self, table: Table, key: Vec<u8>, value: Vec<u8>) {
-        self.bytes += key.len() + value.len();
-        self.steps.push(Step { table, key, value: Some(value) });
+    pub fn put(&mut self, table: Table, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
+        self.put_with(table, key, |bytes| bytes.extend_from_slice(value.as_ref()));
     }
 
-    pub fn remove(&mut self, table: Table, key: Vec<u8>) {
-        self.bytes += key.len();
-        self.steps.push(Step { table, key, value: None });
+    /// Puts a value as its record.
+    pub fn put_record(&mut self, table: Table, key: impl AsRef<[u8]>, value: &impl Stored) {
+        self.put_with(table, key, |bytes| write_record(value, bytes));
     }
 
-    #[must_use]
-    pub fn steps(&self) -> &[Step] {
-        &self.steps
+    fn put_with(&mut self, table: Table, key: impl AsRef<[u8]>, write: impl FnOnce(&mut Vec<u8>)) {
+        self.bytes.extend_from_slice(key.as_ref());
+        let key_end = self.bytes.len();
+        write(&mut self.bytes);
+        self.steps.push(Placed { table, removes: false, key_end, end: self.bytes.len() });
     }
 
-    #[must_use]
-    pub fn into_steps(self) -> Vec<Step> {
-        self.steps
+    pub fn remove(&mut self, table: Table, key: impl AsRef<[u8]>) {
+        self.bytes.extend_from_slice(key.as_ref());
+        let end = self.bytes.len();
+        self.steps.push(Placed { table, removes: true, key_end: end, end });
+    }
+
+    /// Takes over the steps of another one.
+    pub fn append(&mut self, other: &Self) {
+        for step in other.steps() {
+            match step.value {
+                Some(value) => self.put(step.table, step.key, value),
+                None => self.remove(step.table, step.key),
+            }
+        }
+    }
+
+    pub fn steps(&self) -> impl ExactSizeIterator<Item = Step<'_>> {
+        let mut start = 0;
+        self.steps.iter().map(move |placed| {
+            let key = &self.bytes[start..placed.key_end];
+            let value = (!placed.removes).then(|| &self.bytes[placed.key_end..placed.end]);
+            start = placed.end;
+            Step { table: placed.table, key, value }
+        })
     }
 
     /// Bytes of keys and values.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes.len()
     }
 
     #[must_use]

@@ -327,8 +327,9 @@ impl TableEngine for RocksEngine {
     fn write(&self, batch: Batch) -> Result<(), EngineError> {
         // RocksDB's own overhead per step is below 16 bytes.
         let mut steps = WriteBatch::with_capacity_bytes(batch.bytes() + 16 * batch.steps().len());
-        for step in batch.into_steps() {
-            let family = self.family(step.table);
+        let families = Table::ALL.map(|table| self.family(table));
+        for step in batch.steps() {
+            let family = families[step.table.index()];
             match step.value {
                 Some(value) => steps.put_cf(family, step.key, value),
                 None => steps.delete_cf(family, step.key),

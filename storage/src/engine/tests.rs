@@ -123,3 +123,9 @@ fn rocks_loses_what_was_not_flushed_and_nothing_else() {
     engine.checkpoint(&linked.path().join("state")).unwrap();
     assert!(RocksEngine::open(&linked.path().join("state"), 16 << 20).is_ok());
 }
+
+#[test]
+fn every_table_stands_in_its_place() {
+    let places: Vec<usize> = Table::ALL.into_iter().map(Table::index).collect();
+    assert_eq!(places, (0..Table::ALL.len()).collect::<Vec<_>>());
+}

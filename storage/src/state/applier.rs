@@ -15,10 +15,10 @@ use super::checkpoint::Sealed;
 use super::head::Applied;
 use super::prefetch::prefetch;
 use super::working::{WorkingSet, or_stop};
-use crate::codec::encode_decision;
+use crate::codec::{Writer, write_decision};
 use crate::engine::TableEngine;
 use crate::journal::block::BlockBuilder;
-use crate::tree::leaf;
+use crate::tree::{LEAF, leaf_of};
 
 /// What the applier, the checkpointer and the readers have in common.
 #[derive(Debug)]
@@ -56,6 +56,10 @@ pub struct Applier<E> {
     generation_bytes: usize,
     /// Whether anything was applied since the last seal.
     is_dirty: bool,
+    /// How often the engine was asked up to the last entry, its reading ahead included.
+    asked: u64,
+    /// Whether it was for the last entry.
+    asks: bool,
 }
 
 impl<E> fmt::Debug for Applier<E> {
@@ -67,7 +71,7 @@ impl<E> fmt::Debug for Applier<E> {
 impl<E: TableEngine> Applier<E> {
     pub(super) fn new(shared: Arc<Shared<E>>, generation_limit_bytes: usize) -> Self {
         let applied = shared.working.read().applied.clone();
-        Self { shared, applied, generation_limit_bytes, generation_bytes: 0, is_dirty: false }
+        Self { shared, applied, generation_limit_bytes, generation_bytes: 0, is_dirty: false, asked: 0, asks: true }
     }
 
     /// The last raft entry that the state includes; nothing yet if its raft bytes are empty.
@@ -96,8 +100,11 @@ impl<E: TableEngine> Applier<E> {
     pub fn apply(&mut self, applied: Applied, commands: Vec<Command>) -> Vec<Answer> {
         let is_first = self.applied.raft.is_empty();
         assert!(is_first || applied.index > self.applied.index, "raft entry {} is applied twice", applied.index);
-        or_stop(prefetch(&self.shared.working.read(), &commands));
+        if self.asks {
+            or_stop(prefetch(&self.shared.working.read(), &commands));
+        }
         let mut working = self.shared.working.write();
+        let asked_before = std::mem::replace(&mut self.asked, working.asked());
         working.is_executing = true;
         let before = working.head.position;
         let mut answers = Vec::with_capacity(commands.len());
@@ -115,6 +122,8 @@ impl<E: TableEngine> Applier<E> {
         working.applied = applied.clone();
         working.is_executing = false;
         self.generation_bytes = working.generation_bytes;
+        // Reading ahead is worth its way as long as there is something to read.
+        self.asks = working.asked() > asked_before;
         self.shared.position.store(working.head.position.0, Ordering::Release);
         drop(working);
         self.applied = applied;
@@ -156,15 +165,21 @@ fn write_journal<E: TableEngine>(working: &mut WorkingSet<E>, before: Position, 
     let decisions = std::mem::take(&mut working.unblocked);
     let mut next = before;
     let mut builder = BlockBuilder::new(raft_index);
+    let mut prefixed = Vec::new();
     for decision in &decisions {
         next = next.next();
         assert_eq!(decision.position, next, "positions are gapless");
-        let bytes = encode_decision(decision);
+        let mut writer = Writer::from_vec(std::mem::take(&mut prefixed));
+        writer.byte(LEAF);
+        write_decision(decision, &mut writer);
+        prefixed = writer.into_vec();
+        let bytes = &prefixed[1..];
         if !builder.fits(bytes.len()) {
             finish(working, std::mem::replace(&mut builder, BlockBuilder::new(raft_index)));
         }
-        builder.push(decision, &bytes);
-        let leaf = leaf(&bytes);
+        builder.push(decision, bytes);
+        let leaf = leaf_of(&prefixed);
+        prefixed.clear();
         working.tree.push(leaf);
         working.charts.push_leaf(decision.book, leaf);
     }

@@ -4,15 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use partita_core::account::{Account, Book};
+use partita_core::account::{Account, BalanceRules, Book};
 use partita_core::currency::Currency;
-use partita_core::id::{AccountCode, AccountId, BookCode, BookId, CurrencyCode, CurrencyId, Role};
+use partita_core::id::{AccountCode, AccountId, BookCode, BookId, CurrencyCode, CurrencyId, EntryNumber, Role};
 use partita_core::period::Calendar;
-use partita_core::state::{BookTotals, ControlKey, Sums};
+use partita_core::state::{BookTotals, ControlKey, Movement, Sums};
 
 use super::error::StorageError;
 use crate::codec::keys::TableKey;
-use crate::codec::{Stored, decode_record, encode_record};
+use crate::codec::{Stored, decode_record};
 use crate::engine::{Batch, Direction, KeyRange, Row, Table, TableRead};
 use crate::tree::{Frontier, Hash};
 
@@ -34,19 +34,26 @@ struct BookState {
     roles: HashMap<Role, BTreeSet<AccountId>>,
     currencies: BTreeMap<CurrencyId, Currency>,
     currency_codes: HashMap<CurrencyCode, CurrencyId>,
-    controls: BTreeMap<(AccountId, CurrencyId), Sums>,
+    controls: BTreeMap<(AccountId, CurrencyId), Control>,
+    /// Totals, the tree and some controls change with every entry: each says for itself whether it did since the last
+    /// seal.
+    totals_changed: bool,
+    tree_changed: bool,
 }
 
-/// The rows that changed since the last seal.
+#[derive(Clone, Copy, Debug, Default)]
+struct Control {
+    sums: Sums,
+    changed: bool,
+}
+
+/// The rows that changed since the last seal, of what changes seldom.
 #[derive(Debug, Default)]
 struct Changed {
     books: BTreeSet<BookId>,
     calendars: BTreeSet<BookId>,
-    totals: BTreeSet<BookId>,
-    trees: BTreeSet<BookId>,
     accounts: BTreeSet<(BookId, AccountId)>,
     currencies: BTreeSet<(BookId, CurrencyId)>,
-    controls: BTreeSet<ControlKey>,
 }
 
 /// All books by number.
@@ -106,6 +113,14 @@ impl Charts {
         self.of(book).map(|state| state.totals.clone()).unwrap_or_default()
     }
 
+    pub(super) fn last_entry(&self, book: BookId) -> EntryNumber {
+        self.of(book).map(|state| state.totals.last_entry).unwrap_or_default()
+    }
+
+    pub(super) fn total(&self, book: BookId, currency: CurrencyId) -> Movement {
+        self.of(book).map(|state| state.totals.total(currency)).unwrap_or_default()
+    }
+
     pub(super) fn tree_root(&self, book: BookId) -> Hash {
         self.of(book).map_or_else(|| Frontier::default().root(), |state| state.tree.root())
     }
@@ -127,6 +142,10 @@ impl Charts {
         self.of(book)?.accounts.get(place(id)?).cloned()
     }
 
+    pub(super) fn balance_rules(&self, book: BookId, id: AccountId) -> Option<BalanceRules> {
+        self.of(book)?.accounts.get(place(id)?).map(|account| account.balance_rules())
+    }
+
     pub(super) fn account_by_code(&self, book: BookId, code: &AccountCode) -> Option<Arc<Account>> {
         let id = *self.of(book)?.account_codes.get(code)?;
         self.account(book, id)
@@ -146,20 +165,20 @@ impl Charts {
     pub(super) fn control(&self, key: &ControlKey) -> Sums {
         self.of(key.book)
             .and_then(|state| state.controls.get(&(key.account, key.currency)))
-            .copied()
+            .map(|control| control.sums)
             .unwrap_or_default()
     }
 
     pub(super) fn controls_of(&self, book: BookId, account: AccountId) -> Vec<(CurrencyId, Sums)> {
         let Some(state) = self.of(book) else { return vec![] };
         let range = (account, CurrencyId(0))..=(account, CurrencyId(u16::MAX));
-        state.controls.range(range).map(|((_, currency), sums)| (*currency, *sums)).collect()
+        state.controls.range(range).map(|((_, currency), control)| (*currency, control.sums)).collect()
     }
 
     pub(super) fn controls(&self, book: BookId) -> Vec<(ControlKey, Sums)> {
         let Some(state) = self.of(book) else { return vec![] };
         let key = |(account, currency)| ControlKey { book, account, currency };
-        state.controls.iter().map(|(at, sums)| (key(*at), *sums)).collect()
+        state.controls.iter().map(|(at, control)| (key(*at), control.sums)).collect()
     }
 
     pub(super) fn put_book(&mut self, book: Book) {
@@ -174,13 +193,21 @@ impl Charts {
     }
 
     pub(super) fn put_totals(&mut self, book: BookId, totals: BookTotals) {
-        self.changed.totals.insert(book);
-        self.of_mut(book).totals = totals;
+        let state = self.of_mut(book);
+        state.totals = totals;
+        state.totals_changed = true;
+    }
+
+    pub(super) fn change_totals(&mut self, book: BookId, last_entry: EntryNumber, sums: &[(CurrencyId, Movement)]) {
+        let state = self.of_mut(book);
+        state.totals.change(last_entry, sums);
+        state.totals_changed = true;
     }
 
     pub(super) fn push_leaf(&mut self, book: BookId, leaf: Hash) {
-        self.changed.trees.insert(book);
-        self.of_mut(book).tree.push(leaf);
+        let state = self.of_mut(book);
+        state.tree.push(leaf);
+        state.tree_changed = true;
     }
 
     pub(super) fn put_currency(&mut self, book: BookId, currency: Currency) {
@@ -214,39 +241,43 @@ impl Charts {
         true
     }
 
-    pub(super) fn put_control(&mut self, key: ControlKey, sums: Sums) {
-        self.of_mut(key.book).controls.insert((key.account, key.currency), sums);
-        self.changed.controls.insert(key);
+    pub(super) fn put_control(&mut self, key: &ControlKey, sums: Sums) {
+        let control = Control { sums, changed: true };
+        self.of_mut(key.book).controls.insert((key.account, key.currency), control);
     }
 
     /// The stored rows of everything that changed.
     pub(super) fn seal(&mut self) -> SealedCharts {
-        let Changed { books, calendars, totals, trees, accounts, currencies, controls } =
-            std::mem::take(&mut self.changed);
+        let Changed { books, calendars, accounts, currencies } = std::mem::take(&mut self.changed);
         let changed = "a changed row is there";
         let mut rows = Batch::new();
         for id in books {
-            rows.put(Table::Books, id.to_bytes(), encode_record(&*self.book(id).expect(changed)));
+            rows.put_record(Table::Books, id.bytes(), &*self.book(id).expect(changed));
         }
         for id in calendars {
-            rows.put(Table::Calendars, id.to_bytes(), encode_record(&self.calendar(id)));
-        }
-        for id in totals {
-            rows.put(Table::Totals, id.to_bytes(), encode_record(&self.of(id).expect(changed).totals));
-        }
-        for id in trees {
-            rows.put(Table::Trees, id.to_bytes(), encode_record(&self.of(id).expect(changed).tree));
+            rows.put_record(Table::Calendars, id.bytes(), &self.calendar(id));
         }
         for (book, id) in accounts {
             let account = self.account(book, id).expect(changed);
-            rows.put(Table::Accounts, (book, id).to_bytes(), encode_record(&*account));
+            rows.put_record(Table::Accounts, (book, id).bytes(), &*account);
         }
         for (book, id) in currencies {
             let currency = self.currency_by_id(book, id).expect(changed);
-            rows.put(Table::Currencies, (book, id).to_bytes(), encode_record(&currency));
+            rows.put_record(Table::Currencies, (book, id).bytes(), &currency);
         }
-        for key in controls {
-            rows.put(Table::Controls, key.to_bytes(), encode_record(&self.control(&key)));
+        for (id, state) in (0..).map(BookId).zip(&mut self.books) {
+            if std::mem::take(&mut state.totals_changed) {
+                rows.put_record(Table::Totals, id.bytes(), &state.totals);
+            }
+            if std::mem::take(&mut state.tree_changed) {
+                rows.put_record(Table::Trees, id.bytes(), &state.tree);
+            }
+            for (&(account, currency), control) in &mut state.controls {
+                if std::mem::take(&mut control.changed) {
+                    let key = ControlKey { book: id, account, currency };
+                    rows.put_record(Table::Controls, key.bytes(), &control.sums);
+                }
+            }
         }
         SealedCharts { rows }
     }
@@ -280,7 +311,8 @@ impl Charts {
             fits
         })?;
         load(engine, Table::Controls, |key: ControlKey, sums: Sums| {
-            charts.of_mut(key.book).controls.insert((key.account, key.currency), sums);
+            let control = Control { sums, changed: false };
+            charts.of_mut(key.book).controls.insert((key.account, key.currency), control);
             true
         })?;
         Ok(charts)
@@ -333,10 +365,6 @@ pub(super) struct SealedCharts {
 
 impl SealedCharts {
     pub(super) fn write_to(&self, batch: &mut Batch) {
-        for step in self.rows.steps() {
-            if let Some(value) = &step.value {
-                batch.put(step.table, step.key.clone(), value.clone());
-            }
-        }
+        batch.append(&self.rows);
     }
 }

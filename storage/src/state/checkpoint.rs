@@ -9,20 +9,24 @@ use std::sync::Arc;
 
 use super::applier::Shared;
 use super::charts::SealedCharts;
+use super::entries::{Runs, SealedEntries};
 use super::error::StorageError;
 use super::head::{Applied, HEAD_KEY, HeadRecord, STATE_FORMAT, horizon_key};
 use super::journal::Blocks;
-use super::layers::{Hashed, SealedTable, Sorted};
+use super::layers::{Hashed, SealedOrdered, SealedPoint, Sorted};
 use super::working::WorkingSet;
 use crate::codec::encode_record;
-use crate::codec::keys::TableKey;
-use crate::engine::{Batch, Table, TableEngine};
+use crate::codec::keys::{CustomerKey, RateKey, TableKey};
+use crate::engine::{Batch, Table, TableEngine, TableRead};
 use partita_core::document::{Charge, Hold, Payment, Refund};
 use partita_core::fx::Rate;
-use partita_core::period::Period;
+use partita_core::id::{BookId, DocumentId, Key};
+use partita_core::period::{Period, PeriodId};
 use partita_core::planted::{Bug, planted};
 use partita_core::recognition::Recognised;
-use partita_core::state::{EntryRecord, KeyRecord, Movement, OpenItem, Subaccount, Sums};
+use partita_core::state::{
+    Expiry, ItemKey, KeyRecord, Movement, MovementKey, OpenItem, Subaccount, SubaccountKey, Sums,
+};
 
 /// Journal blocks per batch.
 /// Tests make it small, so that a checkpoint of theirs has several batches too.
@@ -34,21 +38,21 @@ pub struct Sealed {
     journal: Arc<Blocks>,
     charts: SealedCharts,
     horizons: Vec<(Vec<u8>, Vec<u8>)>,
-    keys: SealedTable<Hashed<KeyRecord>>,
-    subaccounts: SealedTable<Hashed<Subaccount>>,
-    items: SealedTable<Sorted<Sums>>,
-    open_items: SealedTable<Sorted<OpenItem>>,
-    movements: SealedTable<Sorted<Movement>>,
-    periods: SealedTable<Sorted<Period>>,
-    rates: SealedTable<Sorted<Rate>>,
-    recognitions: SealedTable<Sorted<Recognised>>,
-    entries: SealedTable<Sorted<EntryRecord>>,
-    holds: SealedTable<Sorted<Hold>>,
-    charges: SealedTable<Sorted<Charge>>,
-    payments: SealedTable<Sorted<Payment>>,
-    refunds: SealedTable<Sorted<Refund>>,
-    customers: SealedTable<Sorted<()>>,
-    expiries: SealedTable<Sorted<()>>,
+    keys: SealedPoint<(BookId, Key), KeyRecord>,
+    subaccounts: SealedPoint<SubaccountKey, Subaccount>,
+    items: SealedOrdered<ItemKey, Sums>,
+    open_items: SealedOrdered<ItemKey, OpenItem>,
+    movements: SealedOrdered<MovementKey, Movement>,
+    periods: SealedOrdered<(BookId, PeriodId), Period>,
+    rates: SealedOrdered<RateKey, Rate>,
+    recognitions: SealedOrdered<(BookId, DocumentId), Recognised>,
+    entries: SealedEntries,
+    holds: SealedOrdered<(BookId, DocumentId), Hold>,
+    charges: SealedOrdered<(BookId, DocumentId), Charge>,
+    payments: SealedOrdered<(BookId, DocumentId), Payment>,
+    refunds: SealedOrdered<(BookId, DocumentId), Refund>,
+    customers: SealedOrdered<CustomerKey, ()>,
+    expiries: SealedOrdered<Expiry, ()>,
 }
 
 impl fmt::Debug for Sealed {
@@ -94,7 +98,7 @@ impl Sealed {
     }
 
     /// All tables and the head.
-    fn tables(&self) -> Batch {
+    fn tables(&self, engine: &impl TableRead) -> Result<Batch, StorageError> {
         let mut batch = Batch::new();
         self.charts.write_to(&mut batch);
         if !planted(Bug::KeysLeftOut) {
@@ -107,7 +111,7 @@ impl Sealed {
         self.periods.write_to(&mut batch);
         self.rates.write_to(&mut batch);
         self.recognitions.write_to(&mut batch);
-        self.entries.write_to(&mut batch);
+        self.entries.write_to(engine, &mut batch)?;
         self.holds.write_to(&mut batch);
         self.charges.write_to(&mut batch);
         self.payments.write_to(&mut batch);
@@ -115,10 +119,10 @@ impl Sealed {
         self.customers.write_to(&mut batch);
         self.expiries.write_to(&mut batch);
         for (key, record) in &self.horizons {
-            batch.put(Table::Meta, key.clone(), record.clone());
+            batch.put(Table::Meta, key, record);
         }
-        batch.put(Table::Meta, HEAD_KEY.to_vec(), encode_record(&self.head));
-        batch
+        batch.put_record(Table::Meta, HEAD_KEY, &self.head);
+        Ok(batch)
     }
 }
 
@@ -159,7 +163,7 @@ impl<E: TableEngine> Checkpointer<E> {
         let engine = &*self.shared.engine;
         let mut blocks = Batch::new();
         for (first, block) in &*sealed.journal {
-            blocks.put(Table::Journal, first.to_bytes(), block.to_vec());
+            blocks.put(Table::Journal, first.bytes(), block);
             if blocks.bytes() >= JOURNAL_BATCH_BYTES {
                 engine.write(std::mem::take(&mut blocks))?;
             }
@@ -167,7 +171,7 @@ impl<E: TableEngine> Checkpointer<E> {
         if !blocks.is_empty() {
             engine.write(blocks)?;
         }
-        engine.write(sealed.tables())?;
+        engine.write(sealed.tables(engine)?)?;
         if !planted(Bug::LogPurgedEarly) {
             engine.flush()?;
         }
@@ -183,15 +187,15 @@ impl<E: TableEngine> Checkpointer<E> {
 #[allow(dead_code, reason = "the fields are there to be dropped")]
 pub(super) struct Forgotten {
     journal: Option<Arc<Blocks>>,
-    keys: Arc<Hashed<KeyRecord>>,
-    subaccounts: Arc<Hashed<Subaccount>>,
+    keys: Arc<Hashed<(BookId, Key), KeyRecord>>,
+    subaccounts: Arc<Hashed<SubaccountKey, Subaccount>>,
     items: Arc<Sorted<Sums>>,
     open_items: Arc<Sorted<OpenItem>>,
     movements: Arc<Sorted<Movement>>,
     periods: Arc<Sorted<Period>>,
     rates: Arc<Sorted<Rate>>,
     recognitions: Arc<Sorted<Recognised>>,
-    entries: Arc<Sorted<EntryRecord>>,
+    entries: Arc<Runs>,
     holds: Arc<Sorted<Hold>>,
     charges: Arc<Sorted<Charge>>,
     payments: Arc<Sorted<Payment>>,

@@ -10,7 +10,7 @@ use crate::engine::{KeyRange, Table, TableRead};
 use crate::tree::Frontier;
 
 /// The layout of the State DB that this program reads and writes.
-pub const STATE_FORMAT: u16 = 1;
+pub const STATE_FORMAT: u16 = 2;
 
 /// The last raft entry that the state includes; what `raft` means is the consensus crate's business.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

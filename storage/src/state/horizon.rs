@@ -50,26 +50,38 @@ pub fn classify(key: &[u8]) -> Option<(KeyClass, u64)> {
     }
 }
 
+/// The value of a lower-case hexadecimal digit; 255 for any other byte.
+const DIGITS: [u8; 256] = {
+    let mut values = [255; 256];
+    let digits = b"0123456789abcdef";
+    let mut digit = 0u8;
+    let mut index = 0;
+    while index < digits.len() {
+        #[expect(clippy::as_conversions, reason = "a byte is an index; `From` is not for constants yet")]
+        let place = digits[index] as usize;
+        values[place] = digit;
+        digit += 1;
+        index += 1;
+    }
+    values
+};
+
 fn uuid_v7_ms(key: &[u8]) -> Option<u64> {
-    let mut ms = 0u64;
-    for (index, byte) in key.iter().enumerate() {
-        let digit = match (index, byte) {
-            (8 | 13 | 18 | 23, b'-') => continue,
-            (8 | 13 | 18 | 23, _) => return None,
-            (14, b'7') => 7,
-            (14, _) => return None,
-            (19, b'8' | b'9' | b'a' | b'b') => 8,
-            (19, _) => return None,
-            (_, b'0'..=b'9') => byte - b'0',
-            (_, b'a'..=b'f') => byte - b'a' + 10,
-            _ => return None,
-        };
-        // The first 48 bits are the instant.
-        if index < 13 {
-            ms = ms << 4 | u64::from(digit);
+    let key: &[u8; 36] = key.try_into().ok()?;
+    let digit = |index: usize| DIGITS[usize::from(key[index])];
+    // Every value is below 16 or 255: one that is no digit shows in the upper bits of all of them together.
+    let mut all = 0;
+    for group in [0..8, 9..13, 14..18, 19..23, 24..36] {
+        for index in group {
+            all |= digit(index);
         }
     }
-    Some(ms)
+    let dashes = [8, 13, 18, 23].iter().all(|index| key[*index] == b'-');
+    if all > 15 || !dashes || digit(14) != 7 || digit(19) >> 2 != 2 {
+        return None;
+    }
+    // The first 48 bits are the instant.
+    Some((0..8).chain(9..13).fold(0, |ms, index| ms << 4 | u64::from(digit(index))))
 }
 
 fn ulid_ms(key: &[u8]) -> Option<u64> {

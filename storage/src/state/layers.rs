@@ -2,20 +2,23 @@
 //!
 //! From the top: `current` (changed since the last seal), `sealed` (being written by the checkpointer), `settled`
 //! (written by the last checkpoint, still in memory), a bounded cache of records read, and the engine. A record's
-//! newest value is in the first layer that has it. Keys are the stored bytes, so the layers of an ordered table
-//! merge in the engine's order.
+//! newest value is in the first layer that has it. The layers of an ordered table have the stored bytes for keys, so
+//! that they merge in the engine's order.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::hash::Hash;
 use std::marker::PhantomData;
 use std::ops::Bound;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use indexmap::IndexMap;
 use parking_lot::Mutex;
 
 use super::error::StorageError;
 use crate::codec::keys::TableKey;
-use crate::codec::{Stored, decode_record, encode_record};
+use crate::codec::{Stored, decode_record};
 use crate::engine::{Batch, Direction, KeyRange, Row, Table, TableRead};
 
 /// What an entry of a map costs beside its key and value.
@@ -23,71 +26,90 @@ const ENTRY_OVERHEAD_BYTES: usize = 48;
 /// A scan reads the engine this many rows at a time, at most.
 const SCAN_PAGE_ROWS: usize = 1_024;
 
-pub(super) type Hashed<V> = HashMap<Vec<u8>, Option<V>, foldhash::fast::RandomState>;
+/// By typed keys, for point look-ups; in the order in which they came.
+pub(super) type Hashed<K, V> = IndexMap<K, Option<V>, foldhash::fast::RandomState>;
+/// By stored keys, in the engine's order.
 pub(super) type Sorted<V> = BTreeMap<Vec<u8>, Option<V>>;
 
 /// A map of changes: `None` is a removal.
-pub(super) trait Changes<V>: Default {
-    fn find(&self, key: &[u8]) -> Option<&Option<V>>;
-    /// The value it replaced.
-    fn replace(&mut self, key: Vec<u8>, value: Option<V>) -> Option<Option<V>>;
+pub(super) trait Changes<K, V>: Default {
+    fn find(&self, key: &K) -> Option<&Option<V>>;
+    fn find_mut(&mut self, key: &K) -> Option<&mut Option<V>>;
+    /// Takes a key that is not there.
+    fn add(&mut self, key: &K, value: Option<V>);
     fn count(&self) -> usize;
-    fn in_order(&self) -> Vec<(&Vec<u8>, &Option<V>)>;
+    /// Calls `visit` with every row, in the order of the stored keys.
+    fn in_order(&self, visit: impl FnMut(&[u8], &Option<V>));
 }
 
-impl<V> Changes<V> for Hashed<V> {
-    fn find(&self, key: &[u8]) -> Option<&Option<V>> {
+impl<K: TableKey + Hash + Ord + Clone, V> Changes<K, V> for Hashed<K, V> {
+    fn find(&self, key: &K) -> Option<&Option<V>> {
         self.get(key)
     }
 
-    fn replace(&mut self, key: Vec<u8>, value: Option<V>) -> Option<Option<V>> {
-        self.insert(key, value)
+    fn find_mut(&mut self, key: &K) -> Option<&mut Option<V>> {
+        self.get_mut(key)
+    }
+
+    fn add(&mut self, key: &K, value: Option<V>) {
+        self.insert(key.clone(), value);
     }
 
     fn count(&self) -> usize {
         self.len()
     }
 
-    fn in_order(&self) -> Vec<(&Vec<u8>, &Option<V>)> {
+    fn in_order(&self, mut visit: impl FnMut(&[u8], &Option<V>)) {
         let mut rows: Vec<_> = self.iter().collect();
-        rows.sort_unstable_by_key(|row| row.0);
-        rows
+        // Stable sorting takes runs as they come: keys mostly came in order.
+        rows.sort_by(|one, other| one.0.cmp(other.0));
+        for (key, value) in rows {
+            visit(&key.bytes(), value);
+        }
     }
 }
 
-impl<V> Changes<V> for Sorted<V> {
-    fn find(&self, key: &[u8]) -> Option<&Option<V>> {
-        self.get(key)
+impl<K: TableKey, V> Changes<K, V> for Sorted<V> {
+    fn find(&self, key: &K) -> Option<&Option<V>> {
+        if self.is_empty() { None } else { self.get(key.bytes().as_slice()) }
     }
 
-    fn replace(&mut self, key: Vec<u8>, value: Option<V>) -> Option<Option<V>> {
-        self.insert(key, value)
+    fn find_mut(&mut self, key: &K) -> Option<&mut Option<V>> {
+        self.get_mut(key.bytes().as_slice())
+    }
+
+    fn add(&mut self, key: &K, value: Option<V>) {
+        self.insert(key.to_bytes(), value);
     }
 
     fn count(&self) -> usize {
         self.len()
     }
 
-    fn in_order(&self) -> Vec<(&Vec<u8>, &Option<V>)> {
-        self.iter().collect()
+    fn in_order(&self, mut visit: impl FnMut(&[u8], &Option<V>)) {
+        for (key, value) in self {
+            visit(key, value);
+        }
     }
 }
+
+type Known<K, V> = HashMap<K, Option<V>, foldhash::fast::RandomState>;
 
 /// Records that were read and not changed since, absent ones included. Two generations: what was not asked for
 /// while the younger one filled is forgotten.
-struct Cache<V> {
-    young: Hashed<V>,
-    old: Hashed<V>,
+struct Cache<K, V> {
+    young: Known<K, V>,
+    old: Known<K, V>,
     /// Records per generation.
     limit: usize,
 }
 
-impl<V: Clone> Cache<V> {
+impl<K: Hash + Eq, V: Clone> Cache<K, V> {
     fn new(limit: usize) -> Self {
-        Self { young: Hashed::default(), old: Hashed::default(), limit: limit.max(16) }
+        Self { young: Known::default(), old: Known::default(), limit: limit.max(16) }
     }
 
-    fn find(&mut self, key: &[u8]) -> Option<Option<V>> {
+    fn find(&mut self, key: &K) -> Option<Option<V>> {
         if let Some(value) = self.young.get(key) {
             return Some(value.clone());
         }
@@ -96,38 +118,40 @@ impl<V: Clone> Cache<V> {
         Some(value)
     }
 
-    fn keep(&mut self, key: Vec<u8>, value: Option<V>) {
+    fn keep(&mut self, key: K, value: Option<V>) {
         if self.young.len() >= self.limit {
             self.old = std::mem::take(&mut self.young);
         }
         self.young.insert(key, value);
     }
 
-    fn forget(&mut self, key: &[u8]) {
+    fn forget(&mut self, key: &K) {
         self.young.remove(key);
         self.old.remove(key);
     }
 }
 
 /// Changes on their way to the disk; shared with the checkpointer, never changed again.
-pub(super) struct SealedTable<M> {
+pub(super) struct SealedTable<K, M> {
     table: Table,
     changes: Arc<M>,
+    key: PhantomData<fn(K)>,
 }
 
-impl<M> SealedTable<M> {
+impl<K, M> SealedTable<K, M> {
     pub(super) fn write_to<V: Stored>(&self, batch: &mut Batch)
     where
-        M: Changes<V>,
+        M: Changes<K, V>,
     {
-        for (key, value) in self.changes.in_order() {
-            match value {
-                Some(value) => batch.put(self.table, key.clone(), encode_record(value)),
-                None => batch.remove(self.table, key.clone()),
-            }
-        }
+        self.changes.in_order(|key, value| match value {
+            Some(value) => batch.put_record(self.table, key, value),
+            None => batch.remove(self.table, key),
+        });
     }
 }
+
+pub(super) type SealedPoint<K, V> = SealedTable<K, Hashed<K, V>>;
+pub(super) type SealedOrdered<K, V> = SealedTable<K, Sorted<V>>;
 
 /// A table with its layers above the engine.
 pub(super) struct Layers<K, V, M> {
@@ -135,16 +159,17 @@ pub(super) struct Layers<K, V, M> {
     current: M,
     sealed: Option<Arc<M>>,
     settled: Arc<M>,
-    read: Mutex<Cache<V>>,
-    key: PhantomData<fn(K)>,
+    read: Mutex<Cache<K, V>>,
+    /// How often the engine was asked.
+    asked: AtomicU64,
 }
 
 /// A table that point look-ups read; a scan must sort a part of it first.
-pub(super) type PointTable<K, V> = Layers<K, V, Hashed<V>>;
+pub(super) type PointTable<K, V> = Layers<K, V, Hashed<K, V>>;
 /// A table that is also scanned.
 pub(super) type OrderedTable<K, V> = Layers<K, V, Sorted<V>>;
 
-impl<K, V, M: Changes<V>> fmt::Debug for Layers<K, V, M> {
+impl<K, V, M: Changes<K, V>> fmt::Debug for Layers<K, V, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Layers")
             .field("table", &self.table)
@@ -153,17 +178,17 @@ impl<K, V, M: Changes<V>> fmt::Debug for Layers<K, V, M> {
     }
 }
 
-impl<K: TableKey, V: Stored + Clone, M: Changes<V>> Layers<K, V, M> {
+impl<K: TableKey + Hash + Ord + Clone, V: Stored + Clone, M: Changes<K, V>> Layers<K, V, M> {
     /// `cache_bytes` bounds the cache of records read, as far as their size in memory is known.
     pub(super) fn new(table: Table, cache_bytes: usize) -> Self {
-        let record_bytes = size_of::<V>() + 40 + ENTRY_OVERHEAD_BYTES;
+        let record_bytes = size_of::<K>() + size_of::<V>() + ENTRY_OVERHEAD_BYTES;
         Self {
             table,
             current: M::default(),
             sealed: None,
             settled: Arc::default(),
             read: Mutex::new(Cache::new(cache_bytes / 2 / record_bytes)),
-            key: PhantomData,
+            asked: AtomicU64::new(0),
         }
     }
 
@@ -172,7 +197,7 @@ impl<K: TableKey, V: Stored + Clone, M: Changes<V>> Layers<K, V, M> {
     }
 
     /// What the layers of changes say; `None` if they say nothing.
-    fn changed(&self, key: &[u8]) -> Option<&Option<V>> {
+    fn changed(&self, key: &K) -> Option<&Option<V>> {
         self.current
             .find(key)
             .or_else(|| self.sealed.as_ref().and_then(|sealed| sealed.find(key)))
@@ -180,7 +205,7 @@ impl<K: TableKey, V: Stored + Clone, M: Changes<V>> Layers<K, V, M> {
     }
 
     /// What memory says; `None` if the engine must be asked.
-    fn in_memory(&self, key: &[u8]) -> Option<Option<V>> {
+    fn in_memory(&self, key: &K) -> Option<Option<V>> {
         match self.changed(key) {
             Some(value) => Some(value.clone()),
             None => self.read.lock().find(key),
@@ -188,44 +213,71 @@ impl<K: TableKey, V: Stored + Clone, M: Changes<V>> Layers<K, V, M> {
     }
 
     pub(super) fn get(&self, engine: &impl TableRead, key: &K) -> Result<Option<V>, StorageError> {
-        self.get_unless(engine, key, |_| false)
+        self.get_unless(engine, key, || false)
     }
 
-    /// As `get`, but takes a record that is not in memory for absent where `surely_absent` says so of its key.
+    /// As `get`, but takes a record that is not in memory for absent where `surely_absent` says so.
     pub(super) fn get_unless(
         &self,
         engine: &impl TableRead,
         key: &K,
-        surely_absent: impl FnOnce(&[u8]) -> bool,
+        surely_absent: impl FnOnce() -> bool,
     ) -> Result<Option<V>, StorageError> {
-        let key = key.to_bytes();
-        if let Some(value) = self.in_memory(&key) {
+        if let Some(value) = self.in_memory(key) {
             return Ok(value);
         }
-        if surely_absent(&key) {
+        if surely_absent() {
             return Ok(None);
         }
-        let value = engine.get(self.table, &key)?.map(|bytes| self.decode(&key, &bytes)).transpose()?;
-        self.read.lock().keep(key, value.clone());
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let bytes = key.bytes();
+        let value = engine.get(self.table, &bytes)?.map(|record| self.decode(&bytes, &record)).transpose()?;
+        self.read.lock().keep(key.clone(), value.clone());
         Ok(value)
+    }
+
+    /// How often it was not memory that answered.
+    pub(super) fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Looks at a record where it stands.
+    pub(super) fn look<T>(
+        &self,
+        engine: &impl TableRead,
+        key: &K,
+        look: impl FnOnce(Option<&V>) -> T,
+    ) -> Result<T, StorageError> {
+        match self.changed(key) {
+            Some(value) => Ok(look(value.as_ref())),
+            None => Ok(look(self.get(engine, key)?.as_ref())),
+        }
     }
 
     /// Reads what memory lacks of `keys` in one go.
     pub(super) fn prefetch(&self, engine: &impl TableRead, keys: impl Iterator<Item = K>) -> Result<(), StorageError> {
-        let mut wanted: Vec<Vec<u8>> =
-            keys.map(|key| key.to_bytes()).filter(|key| self.in_memory(key).is_none()).collect();
+        let mut wanted: Vec<(Vec<u8>, K)> = Vec::new();
+        let mut read = self.read.lock();
+        for key in keys {
+            if self.changed(&key).is_none() && read.find(&key).is_none() {
+                wanted.push((key.to_bytes(), key));
+            }
+        }
+        drop(read);
         if wanted.is_empty() {
             return Ok(());
         }
-        wanted.sort_unstable();
-        wanted.dedup();
-        let found = engine.multi_get(self.table, &wanted)?;
-        let mut values = Vec::with_capacity(wanted.len());
-        for (key, bytes) in wanted.iter().zip(found) {
-            values.push(bytes.map(|bytes| self.decode(key, &bytes)).transpose()?);
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        wanted.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+        wanted.dedup_by(|one, other| one.0 == other.0);
+        let (bytes, keys): (Vec<Vec<u8>>, Vec<K>) = wanted.into_iter().unzip();
+        let found = engine.multi_get(self.table, &bytes)?;
+        let mut values = Vec::with_capacity(keys.len());
+        for (key, record) in bytes.iter().zip(found) {
+            values.push(record.map(|record| self.decode(key, &record)).transpose()?);
         }
         let mut read = self.read.lock();
-        for (key, value) in wanted.into_iter().zip(values) {
+        for (key, value) in keys.into_iter().zip(values) {
             read.keep(key, value);
         }
         Ok(())
@@ -233,21 +285,41 @@ impl<K: TableKey, V: Stored + Clone, M: Changes<V>> Layers<K, V, M> {
 
     /// Puts or removes a record and returns by how many bytes memory grew.
     pub(super) fn put(&mut self, key: &K, value: Option<V>, weight_bytes: usize) -> usize {
-        let key = key.to_bytes();
-        let key_bytes = key.len();
-        // The cache never has what a layer of changes has, so that no stale value ever comes to light again.
-        self.read.get_mut().forget(&key);
-        match self.current.replace(key, value) {
-            Some(_) => 0,
-            None => key_bytes + weight_bytes + ENTRY_OVERHEAD_BYTES,
+        if let Some(before) = self.current.find_mut(key) {
+            *before = value;
+            return 0;
         }
+        // The cache never has what a layer of changes has, so that no stale value ever comes to light again.
+        self.read.get_mut().forget(key);
+        self.current.add(key, value);
+        size_of::<K>() + weight_bytes + ENTRY_OVERHEAD_BYTES
     }
 
-    pub(super) fn seal(&mut self) -> SealedTable<M> {
+    /// Changes a record, or the default one, where it stands; returns by how many bytes memory grew.
+    pub(super) fn change(
+        &mut self,
+        engine: &impl TableRead,
+        key: &K,
+        weight_bytes: usize,
+        change: impl FnOnce(&mut V),
+    ) -> Result<usize, StorageError>
+    where
+        V: Default,
+    {
+        if let Some(value) = self.current.find_mut(key) {
+            change(value.get_or_insert_default());
+            return Ok(0);
+        }
+        let mut value = self.get(engine, key)?.unwrap_or_default();
+        change(&mut value);
+        Ok(self.put(key, Some(value), weight_bytes))
+    }
+
+    pub(super) fn seal(&mut self) -> SealedTable<K, M> {
         assert!(self.sealed.is_none(), "one checkpoint at a time");
         let changes = Arc::new(std::mem::take(&mut self.current));
         self.sealed = Some(Arc::clone(&changes));
-        SealedTable { table: self.table, changes }
+        SealedTable { table: self.table, changes, key: PhantomData }
     }
 
     /// The engine has what was sealed. Returns what is forgotten, to be dropped where nobody waits.
@@ -265,22 +337,26 @@ impl<K: TableKey, V: Stored + Clone, M: Changes<V>> Layers<K, V, M> {
     }
 }
 
-impl<K: TableKey, V: Stored + Clone> PointTable<K, V> {
+impl<K: TableKey + Hash + Ord + Clone, V: Stored + Clone> PointTable<K, V> {
     /// As [`OrderedTable::part`], in time that grows with all that memory has of the table.
     pub(super) fn part(&self, range: &KeyRange) -> OrderedTable<K, V> {
         let mut part = OrderedTable::new(self.table, 0);
-        let within = |key: &Vec<u8>| *key >= range.from && range.to.as_ref().is_none_or(|to| key < to);
+        let within =
+            |key: &[u8]| key >= range.from.as_slice() && range.to.as_ref().is_none_or(|to| key < to.as_slice());
         // From the oldest layer to the newest.
         for layer in [Some(&*self.settled), self.sealed.as_deref(), Some(&self.current)].into_iter().flatten() {
-            for (key, value) in layer.iter().filter(|row| within(row.0)) {
-                part.current.insert(key.clone(), value.clone());
+            for (key, value) in layer {
+                let key = key.bytes();
+                if within(&key) {
+                    part.current.insert(key.into_vec(), value.clone());
+                }
             }
         }
         part
     }
 }
 
-impl<K: TableKey, V: Stored + Clone> OrderedTable<K, V> {
+impl<K: TableKey + Hash + Ord + Clone, V: Stored + Clone> OrderedTable<K, V> {
     /// What memory has to say about `range`, as a table of its own: together with a snapshot of the engine that is
     /// taken at the same time it can be scanned after the lock is gone.
     pub(super) fn part(&self, range: &KeyRange) -> Self {
@@ -454,7 +530,7 @@ mod tests {
         Movement { debits, credits: 0 }
     }
 
-    fn run<M: Changes<Movement>>(
+    fn run<M: Changes<ControlKey, Movement>>(
         steps: &[Step],
         scan: impl Fn(&Layers<ControlKey, Movement, M>, &MemoryEngine, &KeyRange, usize) -> Vec<(ControlKey, Movement)>,
     ) {
@@ -515,7 +591,7 @@ mod tests {
     proptest! {
         #[test]
         fn all_layers_together_are_one_map(steps in steps()) {
-            run::<Hashed<Movement>>(&steps, |layers, engine, range, limit| {
+            run::<Hashed<ControlKey, Movement>>(&steps, |layers, engine, range, limit| {
                 layers.part(range).scan(engine, range, limit).unwrap()
             });
             run::<Sorted<Movement>>(&steps, |layers, engine, range, limit| {

@@ -10,6 +10,7 @@
 mod applier;
 mod charts;
 mod checkpoint;
+mod entries;
 mod error;
 mod head;
 mod horizon;
@@ -31,6 +32,7 @@ mod tests;
 
 pub use applier::Applier;
 pub use checkpoint::{Checkpointer, Sealed};
+pub(crate) use entries::page_of;
 pub use error::{OpenError, StorageError};
 pub use head::{Applied, HEAD_KEY, HORIZON_PREFIX, HeadRecord, STATE_FORMAT, read_head};
 #[cfg(test)]

@@ -527,9 +527,10 @@ impl<E: TableEngine> View<'_, E> {
         after: EntryNumber,
         limit: usize,
     ) -> Result<Vec<(EntryNumber, EntryRecord)>, StorageError> {
-        let range = range_after(prefix::book(book), Some((book, after).to_bytes()));
-        let rows = self.working.entries.scan(&*self.working.engine, &range, limit)?;
-        Ok(rows.into_iter().map(|((_, number), record)| (number, record)).collect())
+        // Numbers have no gaps.
+        let last = self.working.charts.last_entry(book);
+        let numbers = (after.0 + 1..=last.0).map(EntryNumber).take(limit);
+        self.working.entries.list(&*self.working.engine, book, numbers)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use partita_core::account::{Account, Book};
+use partita_core::account::{Account, BalanceRules, Book};
 use partita_core::currency::Currency;
 use partita_core::decision::{Decision, Outcome};
 use partita_core::document::{Charge, Hold, Payment, Refund};
@@ -17,11 +17,12 @@ use partita_core::period::{Calendar, Digest, JournalHead, Period, PeriodId, Seal
 use partita_core::recognition::{Recognised, RecognisedUpTo};
 use partita_core::state::{
     BookTotals, ControlKey, EntryRecord, Expiry, Head, ItemKey, KeyRecord, Movement, MovementKey, OpenItem, Read,
-    Subaccount, SubaccountKey, Sums, Write,
+    Subaccount, SubaccountChange, SubaccountKey, SubaccountTip, Sums, Write,
 };
 use partita_core::time::{Date, Timestamp};
 
 use super::charts::Charts;
+use super::entries::EntryTable;
 use super::error::StorageError;
 use super::head::Applied;
 use super::horizon::Horizons;
@@ -35,6 +36,9 @@ use crate::tree::{Frontier, leaf};
 
 /// Rows read at one time where a table is looked through.
 const SCAN_ROWS: usize = 1_024;
+
+/// With the chain's roots: about as many as the logarithm of the postings.
+const SUBACCOUNT_BYTES: usize = size_of::<Subaccount>() + 256;
 
 /// All state of one node above its engine.
 #[derive(Debug)]
@@ -53,7 +57,7 @@ pub(super) struct WorkingSet<E> {
     pub(super) periods: OrderedTable<(BookId, PeriodId), Period>,
     pub(super) rates: OrderedTable<RateKey, Rate>,
     pub(super) recognitions: OrderedTable<(BookId, DocumentId), Recognised>,
-    pub(super) entries: OrderedTable<(BookId, EntryNumber), EntryRecord>,
+    pub(super) entries: EntryTable,
     pub(super) holds: OrderedTable<(BookId, DocumentId), Hold>,
     pub(super) charges: OrderedTable<(BookId, DocumentId), Charge>,
     pub(super) payments: OrderedTable<(BookId, DocumentId), Payment>,
@@ -99,7 +103,7 @@ impl<E: TableEngine> WorkingSet<E> {
             periods: OrderedTable::new(Table::Periods, 0),
             rates: OrderedTable::new(Table::Rates, 0),
             recognitions: OrderedTable::new(Table::Recognitions, small),
-            entries: OrderedTable::new(Table::Entries, small),
+            entries: EntryTable::default(),
             holds: OrderedTable::new(Table::Holds, small),
             charges: OrderedTable::new(Table::Charges, small),
             payments: OrderedTable::new(Table::Payments, small),
@@ -119,6 +123,13 @@ impl<E: TableEngine> WorkingSet<E> {
     /// Whether a generation is with the checkpointer.
     pub(super) fn is_sealed(&self) -> bool {
         self.keys.is_sealed()
+    }
+
+    /// How often the engine was asked for what commands name.
+    pub(super) fn asked(&self) -> u64 {
+        let Self { keys, subaccounts, items, charges, payments, refunds, holds, .. } = self;
+        let documents = charges.asked() + payments.asked() + refunds.asked() + holds.asked();
+        keys.asked() + subaccounts.asked() + items.asked() + documents
     }
 
     /// Finds the first expiry that is left from `from` on.
@@ -203,6 +214,14 @@ impl<E: TableEngine> Read for WorkingSet<E> {
         self.charts.totals(book)
     }
 
+    fn last_entry(&self, book: BookId) -> EntryNumber {
+        self.charts.last_entry(book)
+    }
+
+    fn total(&self, book: BookId, currency: CurrencyId) -> Movement {
+        self.charts.total(book, currency)
+    }
+
     fn currency(&self, book: BookId, code: &CurrencyCode) -> Option<Currency> {
         self.charts.currency(book, code)
     }
@@ -215,6 +234,10 @@ impl<E: TableEngine> Read for WorkingSet<E> {
         self.charts.account(book, id)
     }
 
+    fn balance_rules(&self, book: BookId, id: AccountId) -> Option<BalanceRules> {
+        self.charts.balance_rules(book, id)
+    }
+
     fn account_by_code(&self, book: BookId, code: &AccountCode) -> Option<Arc<Account>> {
         self.charts.account_by_code(book, code)
     }
@@ -224,7 +247,12 @@ impl<E: TableEngine> Read for WorkingSet<E> {
     }
 
     fn key(&self, scope: BookId, key: &Key) -> Option<KeyRecord> {
-        let absent = |_: &[u8]| self.written_keys.surely_absent(scope, key.as_str().as_bytes());
+        let bytes = key.as_str().as_bytes();
+        // Mostly it is greater than all keys there are, in memory and on the disk.
+        if self.all_keys.surely_absent(scope, bytes) {
+            return None;
+        }
+        let absent = || self.written_keys.surely_absent(scope, bytes);
         or_stop(self.keys.get_unless(&*self.engine, &(scope, key.clone()), absent))
     }
 
@@ -238,6 +266,16 @@ impl<E: TableEngine> Read for WorkingSet<E> {
 
     fn subaccount(&self, key: &SubaccountKey) -> Subaccount {
         or_stop(self.subaccounts.get(&*self.engine, key)).unwrap_or_default()
+    }
+
+    fn subaccount_tip(&self, key: &SubaccountKey) -> SubaccountTip {
+        or_stop(self.subaccounts.look(&*self.engine, key, |subaccount| {
+            subaccount.map_or(SubaccountTip::default(), |Subaccount { sums, chain, greatest_date }| SubaccountTip {
+                sums: *sums,
+                tip: chain.tip(),
+                greatest_date: *greatest_date,
+            })
+        }))
     }
 
     fn every_subaccount(&self, book: BookId, account: AccountId, holds: &mut dyn FnMut(&Sums) -> bool) -> bool {
@@ -360,6 +398,10 @@ impl<E: TableEngine> Write for WorkingSet<E> {
         self.charts.put_totals(book, totals);
     }
 
+    fn change_totals(&mut self, book: BookId, last_entry: EntryNumber, sums: &[(CurrencyId, Movement)]) {
+        self.charts.change_totals(book, last_entry, sums);
+    }
+
     fn put_currency(&mut self, book: BookId, currency: Currency) {
         self.charts.put_currency(book, currency);
     }
@@ -374,13 +416,17 @@ impl<E: TableEngine> Write for WorkingSet<E> {
     }
 
     fn put_control(&mut self, key: ControlKey, sums: Sums) {
-        self.charts.put_control(key, sums);
+        self.charts.put_control(&key, sums);
     }
 
     fn put_subaccount(&mut self, key: SubaccountKey, subaccount: Subaccount) {
-        // The chain's roots: about as many as the logarithm of the postings.
-        let weight = size_of::<Subaccount>() + 256;
-        self.generation_bytes += self.subaccounts.put(&key, Some(subaccount), weight);
+        self.generation_bytes += self.subaccounts.put(&key, Some(subaccount), SUBACCOUNT_BYTES);
+    }
+
+    fn change_subaccount(&mut self, key: SubaccountKey, change: SubaccountChange) {
+        let Self { subaccounts, engine, .. } = self;
+        let grown = subaccounts.change(&**engine, &key, SUBACCOUNT_BYTES, |subaccount| subaccount.change(change));
+        self.generation_bytes += or_stop(grown);
     }
 
     fn put_item(&mut self, key: ItemKey, sums: Sums, opened: Option<Date>) {
@@ -422,7 +468,7 @@ impl<E: TableEngine> Write for WorkingSet<E> {
     }
 
     fn put_entry_record(&mut self, book: BookId, number: EntryNumber, record: EntryRecord) {
-        self.generation_bytes += self.entries.put(&(book, number), Some(record), size_of::<EntryRecord>());
+        self.generation_bytes += self.entries.put((book, number), record);
     }
 
     fn put_hold(&mut self, book: BookId, hold: Hold) {

@@ -1,10 +1,11 @@
 //! Comparing every row of the tables with what was rebuilt, both ways: rows that are missing, rows that are surplus.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use partita_core::account::ItemRule;
 use partita_core::document::{Charge, Hold, Payment, Refund};
-use partita_core::id::{BookId, DocumentId};
+use partita_core::id::{BookId, DocumentId, EntryNumber};
 use partita_core::state::{ControlKey, ItemKey, Movement, OpenItem, Sums};
 use partita_core::time::Date;
 
@@ -12,8 +13,9 @@ use super::PAGE_ROWS;
 use super::rebuilt::{Rebuilt, Trace, digest};
 use super::report::Report;
 use crate::codec::keys::TableKey;
-use crate::codec::{Stored, decode_record, encode_record};
+use crate::codec::{EntryPage, Stored, decode_record, encode_record};
 use crate::engine::{Direction, EngineError, KeyRange, Row, Table, TableRead};
+use crate::state::page_of;
 
 /// Compares all tables that hold rows of the ledger.
 pub(super) fn compare_all(engine: &impl TableRead, rebuilt: &Rebuilt, report: &mut Report) {
@@ -35,13 +37,21 @@ pub(super) fn compare_all(engine: &impl TableRead, rebuilt: &Rebuilt, report: &m
     compare(engine, report, Table::Periods, rebuilt.periods.iter());
     compare(engine, report, Table::Rates, rebuilt.rates.iter());
     compare(engine, report, Table::Recognitions, rebuilt.recognitions.iter());
-    compare(engine, report, Table::Entries, rebuilt.entries.iter());
+    compare(engine, report, Table::Entries, entry_pages(rebuilt).iter());
     compare_documents::<Hold>(engine, report, Table::Holds, rebuilt.holds.iter());
     compare_documents::<Charge>(engine, report, Table::Charges, rebuilt.charges.iter());
     compare_documents::<Payment>(engine, report, Table::Payments, rebuilt.payments.iter());
     compare_documents::<Refund>(engine, report, Table::Refunds, rebuilt.refunds.iter());
     compare(engine, report, Table::Customers, rebuilt.customers.iter().map(|key| (key, &())));
     compare(engine, report, Table::Expiries, rebuilt.expiries.iter().map(|key| (key, &())));
+}
+
+fn entry_pages(rebuilt: &Rebuilt) -> BTreeMap<(BookId, EntryNumber), EntryPage> {
+    let mut pages: BTreeMap<_, EntryPage> = BTreeMap::new();
+    for ((book, number), record) in &rebuilt.entries {
+        pages.entry((*book, page_of(*number))).or_default().records.push(*record);
+    }
+    pages
 }
 
 fn open_item<'a>(rebuilt: &Rebuilt, key: &'a ItemKey, since: Date) -> Option<(&'a ItemKey, OpenItem)> {
