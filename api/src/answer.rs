@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use partita_core::decision::{Decision, Effects, Outcome};
 use partita_core::document::Snapshot;
 use partita_core::entry::Entry;
+use partita_core::id::Position;
 use partita_core::money::Formatted;
 use partita_core::operation::OperationKind;
 use partita_core::period::Month;
@@ -170,7 +171,7 @@ fn accepted(app: &App, decision: &Decision, effects: &Effects) -> Body {
         }
         OperationKind::PostEntries | OperationKind::Transfers => {
             let names = app.names(decision.book);
-            let posted = |entry| posted(entry, &names, decision);
+            let posted = |entry| posted(entry, &names, decision.position);
             Body::Batch(BatchJson {
                 position: Some(decision.position.0),
                 recorded_at: Some(format_instant(decision.recorded_at)),
@@ -291,16 +292,25 @@ fn opened_book(decision: &Decision) -> partita_core::id::BookId {
     opened.unwrap_or(decision.book)
 }
 
-fn posted(entry: &Entry, names: &Names, decision: &Decision) -> ResultJson {
+/// As serde writes it; batches are written by [`crate::results`], whose tests hold it to this.
+pub(crate) fn posted(entry: &Entry, names: &Names, position: Position) -> ResultJson {
     let balance = |line: &partita_core::entry::Line| {
         names.money(line.balance_after(names.normal_side(line.account)), line.currency)
     };
     ResultJson {
         status: "posted",
         number: Some(entry.number.0),
-        position: Some(decision.position.0),
+        position: Some(position.0),
         balances: Some(entry.lines.iter().map(balance).collect()),
         ..ResultJson::default()
+    }
+}
+
+/// The entry of a batch's item that was posted.
+pub(crate) fn posted_entry(decision: &Decision) -> Option<&Entry> {
+    match &decision.outcome {
+        Outcome::Accepted(effects) => Some(effects.entries.first().expect("the operation posted one entry")),
+        Outcome::Refused(_) => None,
     }
 }
 
@@ -314,7 +324,7 @@ pub(crate) fn result(app: &App, decision: &Decision, replayed: bool) -> ResultJs
                 let (number, position) = (Some(entry.number.0), Some(decision.position.0));
                 return ResultJson { status: "replayed", number, position, ..ResultJson::default() };
             }
-            posted(entry, &names, decision)
+            posted(entry, &names, decision.position)
         }
         Outcome::Refused(rejection) => {
             let problem = refused(app, decision, rejection);

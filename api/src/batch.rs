@@ -1,11 +1,15 @@
 //! Batches: many items of one request, each with its own key and decision, or all as one.
 
+use std::sync::Arc;
+
+use partita_core::decision::Command;
 use partita_core::id::Key as CoreKey;
 use partita_core::operation::Operation;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::names::Names;
 use crate::problem::{Code, Problem};
 use crate::values::Key;
 
@@ -22,6 +26,8 @@ pub enum Batch {
     /// One decision, under the header's key.
     Atomic(Box<Operation>),
     Each(Vec<(CoreKey, Operation)>),
+    /// The same, of a book that this node knows: commands as they were read.
+    Stamped(Arc<Names>, Vec<Command>),
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -67,6 +73,12 @@ pub(crate) fn no_own_key(key: Option<&Key>) -> Result<(), Problem> {
     Err(Problem::new(Code::UnknownField, detail).at("/idempotency_key"))
 }
 
+/// An item of a batch that is not atomic has its own key.
+pub(crate) fn key_missing(name: &str, index: usize) -> Problem {
+    let detail = format!("{name}[{index}]: idempotency_key is missing");
+    Problem::new(Code::IdempotencyKeyMissing, detail).at(format!("/{name}/{index}"))
+}
+
 /// Reads the items; what is wrong with one refuses the whole batch, with its pointer.
 pub(crate) fn read<Form, T>(
     name: &str,
@@ -88,10 +100,7 @@ pub(crate) fn read<Form, T>(
                 let detail = format!("{name}[{index}].idempotency_key: an atomic batch has one key, the header's");
                 return Err(Problem::malformed(detail).at(format!("{}/idempotency_key", prefix())));
             }
-            (false, None) => {
-                let detail = format!("{name}[{index}]: idempotency_key is missing");
-                return Err(Problem::new(Code::IdempotencyKeyMissing, detail).at(prefix()));
-            }
+            (false, None) => return Err(key_missing(name, index)),
         }
     }
     if together.is_empty() && each.is_empty() {

@@ -11,10 +11,12 @@ use futures::StreamExt;
 use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::app::App;
+use crate::app::{App, blocking};
+use crate::binary;
 use crate::problem::{Code, Problem};
 use crate::values::FAULT_MARK;
 
+const JSON: &str = "application/json";
 /// The most bytes of a request's body (docs/api.md).
 pub const MAX_BODY: usize = 16 << 20;
 /// How long a caller may take to send a body.
@@ -45,18 +47,68 @@ impl BodyBudget {
     }
 }
 
-/// A JSON body that was read in full.
+/// A body that was read in full, with the room that it takes.
 #[derive(Debug)]
-pub struct JsonBody {
+struct Received {
     bytes: Bytes,
     _room: OwnedSemaphorePermit,
+}
+
+/// A JSON body.
+#[derive(Debug)]
+pub struct JsonBody(Received);
+
+/// How a batch of transfers, or the answer to one, is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    Json,
+    Binary,
+}
+
+/// The body of a batch of transfers, in either form, and the form that its answer is wanted in.
+#[derive(Debug)]
+pub struct TransfersBody {
+    received: Received,
+    pub form: Form,
+    pub answer: Form,
 }
 
 impl FromRequest<App> for JsonBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        check_content_type(request.headers())?;
+        if !is_type(content_type(request.headers()), JSON) {
+            let detail = "the header Content-Type must be application/json";
+            return Err(Problem::new(Code::UnsupportedMediaType, detail));
+        }
+        Received::from_request(request, app).await.map(Self)
+    }
+}
+
+impl FromRequest<App> for TransfersBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let content_type = content_type(request.headers());
+        let form = if is_type(content_type, JSON) {
+            Form::Json
+        } else if is_type(content_type, binary::MEDIA_TYPE) {
+            Form::Binary
+        } else {
+            let detail = format!("the header Content-Type must be {JSON} or {}", binary::MEDIA_TYPE);
+            return Err(Problem::new(Code::UnsupportedMediaType, detail));
+        };
+        let mut accepted = request.headers().get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let takes_binary = accepted.any(|value| value.split(',').any(|range| is_type(range, binary::MEDIA_TYPE)));
+        let answer = if takes_binary { Form::Binary } else { Form::Json };
+        Ok(Self { received: Received::from_request(request, app).await?, form, answer })
+    }
+}
+
+impl FromRequest<App> for Received {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         check_announced_length(request.headers())?;
         let (bytes, room) = tokio::time::timeout(BODY_TIMEOUT, read(request.into_body(), app.bodies()))
             .await
@@ -68,13 +120,13 @@ impl FromRequest<App> for JsonBody {
     }
 }
 
-fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-    let essence = content_type.split(';').next().unwrap_or("").trim();
-    if essence.eq_ignore_ascii_case("application/json") {
-        return Ok(());
-    }
-    Err(Problem::new(Code::UnsupportedMediaType, "the header Content-Type must be application/json"))
+fn content_type(headers: &HeaderMap) -> &str {
+    headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("")
+}
+
+/// Whether it is that media type, whatever its parameters.
+fn is_type(value: &str, media_type: &str) -> bool {
+    value.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case(media_type)
 }
 
 fn too_large() -> Problem {
@@ -94,19 +146,26 @@ fn check_announced_length(headers: &HeaderMap) -> Result<(), Problem> {
 /// Memory is taken as the body comes, not as it is announced: announcing costs a caller nothing.
 async fn read(body: Body, budget: &BodyBudget) -> Result<(Bytes, OwnedSemaphorePermit), Problem> {
     let mut room = budget.take(1)?;
+    // A small body comes in one piece, and stays where it is.
+    let mut only = Bytes::new();
     let mut all = BytesMut::new();
     let mut chunks = body.into_data_stream();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|_error| Problem::malformed("the body broke off"))?;
-        let length = all.len() + chunk.len();
+        let length = only.len() + all.len() + chunk.len();
         if length > MAX_BODY {
             return Err(too_large());
         }
         let more = length.div_ceil(BLOCK).saturating_sub(room.num_permits());
         room.merge(budget.take(more)?);
-        all.extend_from_slice(&chunk);
+        if only.is_empty() && all.is_empty() {
+            only = chunk;
+        } else {
+            all.extend_from_slice(&std::mem::take(&mut only));
+            all.extend_from_slice(&chunk);
+        }
     }
-    Ok((all.freeze(), room))
+    Ok((if all.is_empty() { only } else { all.freeze() }, room))
 }
 
 impl JsonBody {
@@ -119,12 +178,37 @@ impl JsonBody {
         Form: DeserializeOwned + Send + 'static,
         T: Send + 'static,
     {
+        self.0.take(|bytes| convert(parse(bytes)?)).await
+    }
+
+    /// Turns the bytes into what `convert` makes of them.
+    pub(crate) async fn take<T: Send + 'static>(
+        self,
+        convert: impl FnOnce(&[u8]) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        self.0.take(convert).await
+    }
+}
+
+impl TransfersBody {
+    /// Turns the bytes, which are of the form that was announced, into what `convert` makes of them.
+    pub(crate) async fn take<T: Send + 'static>(
+        self,
+        convert: impl FnOnce(&[u8]) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        self.received.take(convert).await
+    }
+}
+
+impl Received {
+    async fn take<T: Send + 'static>(
+        self,
+        convert: impl FnOnce(&[u8]) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
         if self.bytes.len() <= LARGE_BODY {
-            return convert(parse(&self.bytes)?);
+            return convert(&self.bytes);
         }
-        tokio::task::spawn_blocking(move || convert(parse(&self.bytes)?))
-            .await
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+        blocking(move || convert(&self.bytes)).await
     }
 }
 

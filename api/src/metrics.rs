@@ -1,12 +1,17 @@
 //! Prometheus metrics: requests are counted here, batches, fsyncs and checkpoints by the consensus crate.
 
-use std::sync::OnceLock;
-use std::time::Instant;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
+use metrics::{Counter, Histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+use parking_lot::RwLock;
 
 use crate::routes::cluster::role_name;
 use partita_consensus::cluster::status::LocalStatus;
@@ -34,6 +39,14 @@ pub fn install() {
             }
         }
     });
+}
+
+/// Sums up what histograms have taken since the last time. They keep every value until then: a node that nobody asks
+/// for its metrics would grow with each request.
+pub(crate) fn sum_up() {
+    if let Some(Some(handle)) = RECORDER.get() {
+        handle.run_upkeep();
+    }
 }
 
 /// Everything recorded so far, and what is the case now.
@@ -90,16 +103,69 @@ fn float(count: usize) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
+/// The series of requests, kept at hand: looking one up by its labels costs more than the rest of counting.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Requests(Arc<RwLock<HashMap<String, Vec<OfMethod>>>>);
+
+/// Of one route and method.
+#[derive(Debug)]
+struct OfMethod {
+    method: Method,
+    seconds: Histogram,
+    by_status: Vec<(StatusCode, Counter)>,
+}
+
+impl OfMethod {
+    fn counter(&self, status: StatusCode) -> Option<&Counter> {
+        self.by_status.iter().find(|(known, _)| *known == status).map(|(_, counter)| counter)
+    }
+}
+
+impl Requests {
+    fn record(&self, route: &str, method: &Method, status: StatusCode, elapsed: Duration) {
+        let of = |methods: &Vec<OfMethod>| methods.iter().position(|known| known.method == *method);
+        {
+            let routes = self.0.read();
+            let known = routes.get(route).and_then(|methods| Some(&methods[of(methods)?]));
+            if let Some(known) = known
+                && let Some(counter) = known.counter(status)
+            {
+                counter.increment(1);
+                known.seconds.record(elapsed.as_secs_f64());
+                return;
+            }
+        }
+        let mut routes = self.0.write();
+        let methods = routes.entry(route.to_owned()).or_default();
+        let index = of(methods).unwrap_or_else(|| {
+            let (route, name) = (route.to_owned(), method.as_str().to_owned());
+            let seconds = metrics::histogram!("partita_http_request_seconds", "route" => route, "method" => name);
+            methods.push(OfMethod { method: method.clone(), seconds, by_status: Vec::new() });
+            methods.len() - 1
+        });
+        let known = &mut methods[index];
+        if known.counter(status).is_none() {
+            let labels = [
+                ("route", route.to_owned()),
+                ("method", method.as_str().to_owned()),
+                ("status", status.as_u16().to_string()),
+            ];
+            known.by_status.push((status, metrics::counter!("partita_http_requests_total", &labels)));
+        }
+        if let Some(counter) = known.counter(status) {
+            counter.increment(1);
+        }
+        known.seconds.record(elapsed.as_secs_f64());
+    }
+}
+
 /// Counts a request under its route, so that ids in paths make no series of their own.
-pub(crate) async fn count(request: Request, next: Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
-    let method = request.method().as_str().to_owned();
+pub(crate) async fn count(State(requests): State<Requests>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let method = request.method().clone();
     let began = Instant::now();
     let response = next.run(request).await;
-    let status = response.status().as_u16().to_string();
-    let labels = [("route", route.clone()), ("method", method.clone()), ("status", status)];
-    metrics::counter!("partita_http_requests_total", &labels).increment(1);
-    let elapsed = began.elapsed().as_secs_f64();
-    metrics::histogram!("partita_http_request_seconds", "route" => route, "method" => method).record(elapsed);
+    let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
+    requests.record(route, &method, response.status(), began.elapsed());
     response
 }

@@ -1,8 +1,6 @@
 //! Path parameters. A name that cannot be one names nothing: it is not found.
 
-use std::collections::HashMap;
-
-use axum::extract::{FromRequestParts, Path};
+use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use partita_core::id::{AccountCode, BookCode, DocumentId, EntryNumber, IdError, Key, Party};
 use partita_core::period::{FiscalYear, PeriodId};
@@ -11,13 +9,13 @@ use crate::app::App;
 use crate::problem::Problem;
 
 #[derive(Debug)]
-pub struct PathArgs(HashMap<String, String>);
+pub struct PathArgs(RawPathParams);
 
 impl FromRequestParts<App> for PathArgs {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let Path(args) = Path::<HashMap<String, String>>::from_request_parts(parts, app)
+        let args = RawPathParams::from_request_parts(parts, app)
             .await
             .map_err(|_error| Problem::not_found("the path cannot be read"))?;
         Ok(Self(args))
@@ -25,8 +23,13 @@ impl FromRequestParts<App> for PathArgs {
 }
 
 impl PathArgs {
+    /// What stands in the path, decoded; empty where the route has no such parameter.
+    fn text(&self, name: &str) -> &str {
+        self.0.iter().find(|(known, _)| *known == name).map_or("", |(_, text)| text)
+    }
+
     fn parse<T>(&self, name: &str, what: &str, parse: impl FnOnce(&str) -> Result<T, IdError>) -> Result<T, Problem> {
-        let text = self.0.get(name).map_or("", String::as_str);
+        let text = self.text(name);
         parse(text).map_err(|error| Problem::not_found(format!("there is no such {what}: its name {error}")))
     }
 
@@ -47,13 +50,13 @@ impl PathArgs {
     }
 
     pub fn period(&self) -> Result<PeriodId, Problem> {
-        let text = self.0.get("period").map_or("", String::as_str);
+        let text = self.text("period");
         PeriodId::parse(text)
             .ok_or_else(|| Problem::not_found("there is no such period: its name must be a month such as 2026-01"))
     }
 
     pub fn year(&self) -> Result<FiscalYear, Problem> {
-        let text = self.0.get("year").map_or("", String::as_str);
+        let text = self.text("year");
         let number =
             text.parse().ok().filter(|_number| text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_digit()));
         number.and_then(FiscalYear::new).ok_or_else(|| {
@@ -66,12 +69,12 @@ impl PathArgs {
     }
 
     pub fn member(&self) -> Result<u64, Problem> {
-        let text = self.0.get("id").map_or("", String::as_str);
+        let text = self.text("id");
         text.parse().map_err(|_error| Problem::not_found("there is no such member: its id must be a whole number"))
     }
 
     pub fn entry(&self) -> Result<EntryNumber, Problem> {
-        let text = self.0.get("number").map_or("", String::as_str);
+        let text = self.text("number");
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
         text.parse()
             .ok()

@@ -134,7 +134,7 @@ pub fn router(app: App) -> Router {
         .layer(DefaultBodyLimit::disable())
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(app, position))
-        .layer(middleware::from_fn(metrics::count))
+        .layer(middleware::from_fn_with_state(metrics::Requests::default(), metrics::count))
 }
 
 /// Every answer says which position it reflects: where the route did not say it, the last one decided here.

@@ -30,6 +30,8 @@ const MAX_CONNECTIONS: usize = 4_096;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long requests under way may take to end at shutdown.
 const DRAIN: Duration = Duration::from_secs(10);
+/// How often metrics are summed up.
+const SUM_UP: Duration = Duration::from_secs(5);
 /// Serve a ledger from a data directory, which is created when it does not exist.
 ///
 /// Alone, or as a node of a cluster (--raft-listen): on an empty directory it founds one, or joins one (--join); on its
@@ -106,12 +108,22 @@ impl Serve {
         let app = App::new(node);
         let address = listener.local_addr().unwrap_or(listen);
         tracing::info!(data = %data.display(), "serving on http://{address} (interface at /docs)");
+        let summing_up = tokio::spawn(sum_up_metrics());
         accept(&app, &listener, stop, HEADER_TIMEOUT).await;
+        summing_up.abort();
         drop(listener);
         tracing::info!("stopping: writing a checkpoint");
         app.node().shutdown(Instant::now() + DRAIN).await;
         tracing::info!("stopped");
         Ok(())
+    }
+}
+
+async fn sum_up_metrics() {
+    let mut ticks = tokio::time::interval(SUM_UP);
+    loop {
+        ticks.tick().await;
+        metrics::sum_up();
     }
 }
 

@@ -35,13 +35,13 @@ impl fmt::Display for Fault {
 }
 
 impl Fault {
-    fn malformed(detail: impl Into<String>) -> Self {
+    pub(crate) fn malformed(detail: impl Into<String>) -> Self {
         Self { code: Code::Malformed, detail: detail.into() }
     }
 }
 
 /// A value that is written as one JSON string.
-trait FromText: Sized {
+pub(crate) trait FromText: Sized {
     const EXPECTED: &'static str;
     fn from_text(text: &str) -> Result<Self, Fault>;
 }
@@ -126,15 +126,17 @@ text_value!(
     "an amount above zero as a decimal string such as \"108.25\"",
     None,
     "108.25",
-    |text| WrittenAmount::parse(text).map_err(|error| {
-        let code = match error {
-            AmountError::Malformed | AmountError::TooFine => Code::Malformed,
-            AmountError::NotPositive => Code::AmountNotPositive,
-            AmountError::TooLarge => Code::AmountTooLarge,
-        };
-        Fault { code, detail: error.to_string() }
-    })
+    |text| WrittenAmount::parse(text).map_err(amount_fault)
 );
+
+pub(crate) fn amount_fault(error: AmountError) -> Fault {
+    let code = match error {
+        AmountError::Malformed | AmountError::TooFine => Code::Malformed,
+        AmountError::NotPositive => Code::AmountNotPositive,
+        AmountError::TooLarge => Code::AmountTooLarge,
+    };
+    Fault { code, detail: error.to_string() }
+}
 
 text_value!(Day(Date), "Date", "a date such as \"2026-01-31\"", Some(KnownFormat::Date), "2026-01-31", |text| {
     Date::parse(text).ok_or_else(|| Fault::malformed("must be a date such as \"2026-01-31\""))
@@ -230,15 +232,29 @@ fn parse_rate(text: &str) -> Result<Decimal, Fault> {
 
 fn parse_account_ref(text: &str) -> Result<partita_core::operation::AccountRef, Fault> {
     let bad = |error: id::IdError, what: &str| Fault::malformed(format!("its {what} {error}"));
-    let mut parts = text.split('/');
-    let code = parts.next().unwrap_or_default();
+    let (code, rest) = up_to_slash(text);
     let code = id::AccountCode::new(code).map_err(|error| bad(error, "account"))?;
-    let party = parts.next().map(id::Party::new).transpose().map_err(|error| bad(error, "party"))?;
-    let item = parts.next().map(id::Item::new).transpose().map_err(|error| bad(error, "item"))?;
-    if parts.next().is_some() {
+    let Some(rest) = rest else { return Ok(partita_core::operation::AccountRef { code, party: None, item: None }) };
+    let (party, rest) = up_to_slash(rest);
+    let party = id::Party::new(party).map_err(|error| bad(error, "party"))?;
+    let Some(rest) = rest else {
+        return Ok(partita_core::operation::AccountRef { code, party: Some(party), item: None });
+    };
+    let (item, rest) = up_to_slash(rest);
+    let item = id::Item::new(item).map_err(|error| bad(error, "item"))?;
+    if rest.is_some() {
         return Err(Fault::malformed("must be `code`, `code/party` or `code/party/item`"));
     }
-    Ok(partita_core::operation::AccountRef { code, party, item })
+    Ok(partita_core::operation::AccountRef { code, party: Some(party), item: Some(item) })
+}
+
+/// What is before the first slash, and what is behind it.
+fn up_to_slash(text: &str) -> (&str, Option<&str>) {
+    // Short texts: a plain loop beats the search that `split_once` begins.
+    match text.bytes().position(|byte| byte == b'/') {
+        Some(slash) => (&text[..slash], Some(&text[slash + 1..])),
+        None => (text, None),
+    }
 }
 
 fn plain_text(text: &str, least: usize, most: usize) -> Result<String, Fault> {
@@ -275,14 +291,12 @@ impl<'de> Visitor<'de> for MetadataVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let (most_pairs, longest_name, longest_value) = MAX_METADATA;
+        let (most_pairs, _, _) = MAX_METADATA;
         let mut metadata = Metadata::new();
         while let Some(name) = map.next_key::<String>()? {
-            let name = plain_text(&name, 1, longest_name)
-                .map_err(|fault| A::Error::custom(Fault::malformed(format!("a name {}", fault.detail))))?;
+            let name = metadata_name(&name).map_err(A::Error::custom)?;
             let value: MetadataText = map.next_value()?;
-            let value = plain_text(&value.0, 0, longest_value)
-                .map_err(|fault| A::Error::custom(Fault::malformed(format!("the value of {name} {}", fault.detail))))?;
+            let value = metadata_text(&name, &value.0).map_err(A::Error::custom)?;
             if metadata.insert(name.clone(), value).is_some() {
                 return Err(A::Error::custom(Fault::malformed(format!("has the name {name} twice"))));
             }
@@ -292,6 +306,18 @@ impl<'de> Visitor<'de> for MetadataVisitor {
         }
         Ok(MetadataValue(metadata))
     }
+}
+
+/// The name of a pair, checked.
+pub(crate) fn metadata_name(name: &str) -> Result<String, Fault> {
+    let (_, longest, _) = MAX_METADATA;
+    plain_text(name, 1, longest).map_err(|fault| Fault::malformed(format!("a name {}", fault.detail)))
+}
+
+/// The value of a pair, checked.
+pub(crate) fn metadata_text(name: &str, value: &str) -> Result<String, Fault> {
+    let (_, _, longest) = MAX_METADATA;
+    plain_text(value, 0, longest).map_err(|fault| Fault::malformed(format!("the value of {name} {}", fault.detail)))
 }
 
 #[derive(serde::Deserialize)]

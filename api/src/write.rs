@@ -4,33 +4,33 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use partita_core::decision::{Answer, Command, Decision};
-use partita_core::id::{Actor, BookCode, BookId, Key, Position};
+use partita_core::decision::{Answer, Command, Decision, Outcome};
+use partita_core::id::{BookCode, Key, Position};
 use partita_core::operation::Operation;
-use partita_core::time::{Date, Timestamp};
-use partita_storage::codec;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::answer::{self, Rendered};
+use crate::answer::{self, Rendered, posted_entry};
 use crate::app::{App, blocking, json, read_problem, unknown_book, with_position};
-use crate::batch::{Batch, BatchJson, ResultJson};
-use crate::body::JsonBody;
+use crate::batch::{Batch, ResultJson};
+use crate::body::{Form, JsonBody};
 use crate::names::Names;
 use crate::problem::{Code, Problem};
+use crate::results::{BinaryResults, JsonResults, Results};
 use crate::routes::charges::check_rate;
+use crate::stamp::Stamp;
 use partita_consensus::{Shortage, SubmitError};
 
 const KEY_HEADER: &str = "idempotency-key";
 /// Space becomes free when somebody makes it.
 const SHORT_OF_DISK_SECONDS: u32 = 10;
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
-/// Who posts, until callers authenticate.
-const ANONYMOUS: &str = "anonymous";
+/// Answers of a batch above these are written on a thread for blocking work, so that they hold up nobody else's request.
+const MANY_ANSWERS: usize = 1_000;
 
 /// The header of every single write.
 #[derive(Debug, IntoParams)]
@@ -139,18 +139,31 @@ impl App {
     pub(crate) async fn write(
         &self,
         names: Option<&Arc<Names>>,
+        key: IdempotencyKey,
+        operation: Operation,
+    ) -> Result<Response, Problem> {
+        self.write_as(Form::Json, names, key, operation).await
+    }
+
+    /// The same; the answer of a batch of transfers may be wanted in its binary form.
+    async fn write_as(
+        &self,
+        form: Form,
+        names: Option<&Arc<Names>>,
         IdempotencyKey(key): IdempotencyKey,
         operation: Operation,
     ) -> Result<Response, Problem> {
         let deadline = Self::deadline();
-        let command = stamp(names, key, operation, now());
+        let command = Stamp::new(names.map(|names| &**names)).command(key, operation);
         let answers = self.submit(vec![command], deadline).await?;
         let answer = answers.into_iter().next().expect("one answer a command");
         let app = self.clone();
         match answer {
             // No table is read for it but names, which are kept: it need not leave this thread.
-            Answer::Decided(decision) => Ok(respond(&app, &decision, false)),
-            Answer::Replayed { position } => Ok(blocking(move || respond(&app, &app.decision(position), true)).await),
+            Answer::Decided(decision) => Ok(respond(&app, form, &decision, false)),
+            Answer::Replayed { position } => {
+                Ok(blocking(move || respond(&app, form, &app.decision(position), true)).await)
+            }
             Answer::KeyReused { position } => {
                 let reused = key_reused(position).into_response();
                 Ok(with_position(reused, self.reader().position()))
@@ -166,7 +179,7 @@ impl App {
         operation: Operation,
         deadline: Instant,
     ) -> Result<(Arc<Decision>, bool), Problem> {
-        let command = stamp(Some(names), key, operation, now());
+        let command = Stamp::new(Some(names)).command(key, operation);
         let answers = self.submit(vec![command], deadline).await?;
         match answers.into_iter().next().expect("one answer a command") {
             Answer::Decided(decision) => Ok((decision, false)),
@@ -184,29 +197,31 @@ impl App {
         book: BookCode,
         key: Option<IdempotencyKey>,
         batch: Batch,
+        form: Form,
     ) -> Result<Response, Problem> {
-        let names = self.find_book(&book).await?;
-        let items = match batch {
+        let (names, commands) = match batch {
+            Batch::Stamped(names, commands) => (names, commands),
             Batch::Atomic(operation) => {
-                return self.write(Some(&names), key.ok_or_else(key_missing)?, *operation).await;
+                let names = self.find_book(&book).await?;
+                return self.write_as(form, Some(&names), key.ok_or_else(key_missing)?, *operation).await;
             }
-            Batch::Each(items) => items,
+            Batch::Each(items) => {
+                let names = self.find_book(&book).await?;
+                let book = Arc::clone(&names);
+                let commands = blocking(move || {
+                    let mut stamp = Stamp::new(Some(&book));
+                    items.into_iter().map(|(key, operation)| stamp.command(key, operation)).collect()
+                });
+                (names, commands.await)
+            }
         };
-        let deadline = Self::deadline();
-        let book = Arc::clone(&names);
-        let commands = blocking(move || {
-            let now = now();
-            items.into_iter().map(|(key, operation)| stamp(Some(&book), key, operation, now)).collect()
-        });
-        let answers = self.submit(commands.await, deadline).await?;
+        let answers = self.submit(commands, Self::deadline()).await?;
+        let is_plain = |answer: &Answer| matches!(answer, Answer::Decided(_));
+        if answers.len() <= MANY_ANSWERS && answers.iter().all(is_plain) {
+            return Ok(results(self, form, &names, &answers));
+        }
         let app = self.clone();
-        Ok(blocking(move || {
-            let position = app.reader().position();
-            let results = answers.iter().map(|answer| result(&app, answer)).collect();
-            let body = BatchJson { position: None, recorded_at: None, results };
-            with_position(json(axum::http::StatusCode::OK, &body), position)
-        })
-        .await)
+        Ok(blocking(move || results(&app, form, &names, &answers)).await)
     }
 
     /// Unknown here may still be known to the cluster: only after a barrier it is not found.
@@ -254,44 +269,23 @@ pub fn submit_problem(error: SubmitError) -> Problem {
     }
 }
 
-fn now() -> Timestamp {
-    let nanoseconds = jiff::Timestamp::now().as_nanosecond();
-    Timestamp(i64::try_from(nanoseconds).expect("64 bits of nanoseconds last until 2262"))
-}
-
-fn date_of(now: Timestamp, zone: &jiff::tz::TimeZone) -> Date {
-    let instant = jiff::Timestamp::from_nanosecond(i128::from(now.0)).expect("a clock's time is an instant");
-    Date::from_civil(instant.to_zoned(zone.clone()).date()).expect("a clock's year is 1 to 9999")
-}
-
-/// Today in the book's time zone.
-pub(crate) fn today(names: &Names) -> Date {
-    date_of(now(), names.zone())
-}
-
-/// What depends on the outside is filled in here, after the fingerprint was taken of what the caller wrote.
-fn stamp(names: Option<&Arc<Names>>, key: Key, operation: Operation, now: Timestamp) -> Command {
-    let today = match names {
-        Some(names) => date_of(now, names.zone()),
-        None => date_of(now, &jiff::tz::TimeZone::UTC),
-    };
-    Command {
-        book: names.map_or(BookId::CLUSTER, |names| names.book.id),
-        key,
-        fingerprint: codec::fingerprint(&operation),
-        // Set when it is proposed.
-        stamp: now,
-        today,
-        actor: Actor::new(ANONYMOUS).expect("a word is an actor"),
-        operation,
-    }
-}
-
-fn respond(app: &App, decision: &Decision, replayed: bool) -> Response {
+fn respond(app: &App, form: Form, decision: &Decision, replayed: bool) -> Response {
     let reflects = if replayed { app.reader().position() } else { decision.position };
-    let Rendered { status, body } = answer::render(app, decision);
-    let is_problem = status.is_client_error();
-    let mut response = json(status, &body);
+    let mut is_problem = false;
+    let mut response = match (form, &decision.outcome) {
+        (Form::Binary, Outcome::Accepted(effects)) => {
+            let names = app.names(decision.book);
+            let decided = Some((decision.position, decision.recorded_at));
+            let mut results = BinaryResults::new(&names, effects.entries.len(), decided);
+            effects.entries.iter().for_each(|entry| results.posted(entry, decision.position));
+            written(results)
+        }
+        (Form::Json, _) | (Form::Binary, Outcome::Refused(_)) => {
+            let Rendered { status, body } = answer::render(app, decision);
+            is_problem = status.is_client_error();
+            json(status, &body)
+        }
+    };
     let headers = response.headers_mut();
     if is_problem {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -305,7 +299,7 @@ fn respond(app: &App, decision: &Decision, replayed: bool) -> Response {
 /// The answer to a request that took several commands; `decision` is the last one's.
 pub(crate) fn answered(app: &App, decision: &Decision, body: &impl serde::Serialize, replayed: bool) -> Response {
     let reflects = if replayed { app.reader().position() } else { decision.position };
-    let mut response = json(axum::http::StatusCode::OK, body);
+    let mut response = json(StatusCode::OK, body);
     if replayed {
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
@@ -317,21 +311,40 @@ fn key_reused(position: Position) -> Problem {
     Problem::new(Code::IdempotencyKeyReused, detail).with("decided_at", position.0)
 }
 
-/// What became of one item of a batch.
-fn result(app: &App, answer: &Answer) -> ResultJson {
-    match answer {
-        Answer::Decided(decision) => answer::result(app, decision, false),
-        Answer::Replayed { position } => answer::result(app, &app.decision(*position), true),
-        Answer::KeyReused { position } => {
-            let problem = key_reused(*position);
-            ResultJson {
-                status: "rejected",
-                code: Some(problem.code()),
-                fields: problem.fields().clone(),
-                ..ResultJson::default()
+/// What became of the items of a batch.
+fn results(app: &App, form: Form, names: &Names, answers: &[Answer]) -> Response {
+    match form {
+        Form::Json => results_as::<JsonResults<'_>>(app, names, answers),
+        Form::Binary => results_as::<BinaryResults<'_>>(app, names, answers),
+    }
+}
+
+fn results_as<'a, R: Results<'a>>(app: &App, names: &'a Names, answers: &[Answer]) -> Response {
+    let position = app.reader().position();
+    let mut results = R::new(names, answers.len(), None);
+    for answer in answers {
+        match answer {
+            Answer::Decided(decision) => match posted_entry(decision) {
+                Some(entry) => results.posted(entry, decision.position),
+                None => results.other(&answer::result(app, decision, false)),
+            },
+            Answer::Replayed { position } => results.other(&answer::result(app, &app.decision(*position), true)),
+            Answer::KeyReused { position } => {
+                let problem = key_reused(*position);
+                results.other(&ResultJson {
+                    status: "rejected",
+                    code: Some(problem.code()),
+                    fields: problem.fields().clone(),
+                    ..ResultJson::default()
+                });
             }
         }
     }
+    with_position(written(results), position)
+}
+
+fn written<'a, R: Results<'a>>(results: R) -> Response {
+    (StatusCode::OK, [(header::CONTENT_TYPE, R::CONTENT_TYPE)], results.finish()).into_response()
 }
 
 #[cfg(test)]

@@ -51,18 +51,53 @@ macro_rules! text_id {
     };
 }
 
+/// Which characters a byte may be one of; a table, since every name of every request is checked.
+const LOWER_CODE: u8 = 1;
+const REFERENCE: u8 = 2;
+const VISIBLE: u8 = 4;
+
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0_u8;
+    loop {
+        let mut class = 0;
+        if byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b':' || byte == b'-' {
+            class |= LOWER_CODE;
+        }
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b':' | b'-') {
+            class |= REFERENCE;
+        }
+        if 0x21 <= byte && byte <= 0x7E {
+            class |= VISIBLE;
+        }
+        #[expect(clippy::as_conversions, reason = "From is not for constants")]
+        {
+            classes[byte as usize] = class;
+        }
+        if byte == u8::MAX {
+            break;
+        }
+        byte += 1;
+    }
+    classes
+};
+
+/// Whether every byte is of the class. Without an early end: names are short and nearly always right.
+fn all_of(class: u8, text: &str) -> bool {
+    text.bytes().fold(class, |common, byte| common & CLASSES[usize::from(byte)]) != 0
+}
+
 fn is_code(text: &str, longest: usize) -> bool {
-    let bytes = text.as_bytes();
     let head = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    !bytes.is_empty()
-        && bytes.len() <= longest
-        && head(bytes[0])
-        && bytes.iter().all(|&byte| head(byte) || byte == b':' || byte == b'-')
+    text.bytes().next().is_some_and(head) && text.len() <= longest && all_of(LOWER_CODE, text)
 }
 
 fn is_reference(text: &str) -> bool {
-    (1..=64).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b':' | b'-'))
+    (1..=64).contains(&text.len()) && all_of(REFERENCE, text)
+}
+
+fn is_key(text: &str) -> bool {
+    (1..=255).contains(&text.len()) && all_of(VISIBLE, text)
 }
 
 fn is_currency(text: &str) -> bool {
@@ -97,7 +132,7 @@ text_id!(
 );
 text_id!(
     /// An idempotency key, unique per book for the life of the journal.
-    Key(Text), "1 to 255 characters 0x21 to 0x7E", |text| (1..=255).contains(&text.len()) && text.bytes().all(|byte| (0x21..=0x7E).contains(&byte))
+    Key(Text), "1 to 255 characters 0x21 to 0x7E", is_key
 );
 text_id!(
     /// ISO 4217's three letters or a code registered in the book: `USD`, `USDC`.
@@ -189,6 +224,19 @@ pub struct Fingerprint(pub [u8; 16]);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_table_of_characters_says_what_the_rules_say() {
+        for character in (0..=0x17F).filter_map(char::from_u32) {
+            let text = format!("a{character}b");
+            let code = matches!(character, 'a'..='z' | '0'..='9' | ':' | '-');
+            let reference = code || matches!(character, 'A'..='Z' | '.' | '_');
+            let visible = matches!(character, '!'..='~');
+            assert_eq!(AccountCode::new(&text).is_ok(), code, "{text:?}");
+            assert_eq!(Party::new(&text).is_ok(), reference, "{text:?}");
+            assert_eq!(Key::new(&text).is_ok(), visible, "{text:?}");
+        }
+    }
 
     #[test]
     fn each_kind_takes_its_own_characters() {

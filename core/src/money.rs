@@ -57,6 +57,47 @@ pub enum AmountError {
 impl WrittenAmount {
     /// Reads `108.25`; no sign, no exponent, no leading zeros but a single `0` before the point.
     pub fn parse(text: &str) -> Result<Self, AmountError> {
+        Self::parse_short(text.as_bytes()).map_or_else(|| Self::parse_any(text), Ok)
+    }
+
+    /// An amount of few digits, which nearly all are; `None` for any other text, and for what is no amount.
+    fn parse_short(text: &[u8]) -> Option<Self> {
+        let point = text.iter().position(|&byte| byte == b'.');
+        let (integer, fraction) = match point {
+            Some(point) => (&text[..point], &text[point + 1..]),
+            None => (text, [].as_slice()),
+        };
+        let has_shape = (1..=9).contains(&integer.len())
+            && (integer[0] != b'0' || integer.len() == 1)
+            && fraction.is_empty() == point.is_none()
+            && fraction.len() <= 9;
+        if !has_shape {
+            return None;
+        }
+        let mut mantissa = 0_u64;
+        let mut scale = 0_u8;
+        for &byte in integer {
+            mantissa = mantissa * 10 + digit(byte)?;
+        }
+        let mut zeros = 0_u8;
+        for &byte in fraction {
+            let digit = digit(byte)?;
+            if digit == 0 {
+                zeros += 1;
+                continue;
+            }
+            // Zeros that were not the last digits.
+            for _ in 0..zeros {
+                mantissa *= 10;
+            }
+            mantissa = mantissa * 10 + digit;
+            scale += zeros + 1;
+            zeros = 0;
+        }
+        (mantissa > 0).then_some(Self { mantissa: u128::from(mantissa), scale })
+    }
+
+    fn parse_any(text: &str) -> Result<Self, AmountError> {
         let (negative, digits) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),
             None => (false, text),
@@ -89,6 +130,32 @@ impl WrittenAmount {
         Ok(Self { mantissa, scale })
     }
 
+    /// `mantissa / 10^scale`, where it is said so and not as text; within the bounds of [`Self::parse`].
+    pub fn new(mantissa: u128, scale: u8) -> Result<Self, AmountError> {
+        if mantissa == 0 {
+            return Err(AmountError::NotPositive);
+        }
+        if usize::from(scale) > MAX_FRACTION_DIGITS {
+            return Err(AmountError::TooFine);
+        }
+        if mantissa / 10u128.pow(u32::from(scale)) >= 10u128.pow(18) {
+            return Err(AmountError::TooLarge);
+        }
+        // Few amounts need more than 64 bits, and dividing more is slow.
+        let (mantissa, scale) = match u64::try_from(mantissa) {
+            Ok(mut short) => {
+                let mut scale = scale;
+                while scale > 0 && short.is_multiple_of(10) {
+                    short /= 10;
+                    scale -= 1;
+                }
+                (u128::from(short), scale)
+            }
+            Err(_long) => without_zeros(mantissa, scale),
+        };
+        Ok(Self { mantissa, scale })
+    }
+
     /// For the codec: the value of [`Self::parts`] again, `None` if it is not one.
     #[must_use]
     pub fn from_parts(mantissa: u128, scale: u8) -> Option<Self> {
@@ -115,14 +182,22 @@ impl WrittenAmount {
     /// The written form of minor units, for callers that hold an [`Amount`] already.
     #[must_use]
     pub fn from_amount(amount: Amount, decimals: u8) -> Self {
-        let mut mantissa = amount.0.unsigned_abs();
-        let mut scale = decimals;
-        while scale > 0 && mantissa.is_multiple_of(10) {
-            mantissa /= 10;
-            scale -= 1;
-        }
+        let (mantissa, scale) = without_zeros(amount.0.unsigned_abs(), decimals);
         Self { mantissa, scale }
     }
+}
+
+/// Without the zeros at the end of the fraction.
+fn without_zeros(mut mantissa: u128, mut scale: u8) -> (u128, u8) {
+    while scale > 0 && mantissa.is_multiple_of(10) {
+        mantissa /= 10;
+        scale -= 1;
+    }
+    (mantissa, scale)
+}
+
+fn digit(byte: u8) -> Option<u64> {
+    byte.is_ascii_digit().then(|| u64::from(byte - b'0'))
 }
 
 /// Writes minor units with a currency's decimals: `-9325` with 2 is `-93.25`.
@@ -261,6 +336,31 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn amounts_of_few_digits_are_read_as_any_are(
+            text in "[0-9]{0,11}[.]?[0-9]{0,11}|-?[0-9]{1,4}[.][0-9]0{0,3}[0-9]0{0,3}|[0-9.+e-]{0,6}"
+        ) {
+            if let Some(short) = WrittenAmount::parse_short(text.as_bytes()) {
+                prop_assert_eq!(WrittenAmount::parse_any(&text), Ok(short));
+            }
+        }
+
+        #[test]
+        fn an_amount_in_parts_is_what_its_text_is(whole in any::<u64>(), shift in 0..64_u32, scale in 0_u8..=22) {
+            let mantissa = u128::from(whole >> shift) * u128::from(whole);
+            let digits = format!("{mantissa:0width$}", width = usize::from(scale) + 1);
+            let (integer, fraction) = digits.split_at(digits.len() - usize::from(scale));
+            let text = if scale == 0 { integer.to_owned() } else { format!("{integer}.{fraction}") };
+            let expected = if mantissa > 0 && scale > 20 { Err(AmountError::TooFine) } else { WrittenAmount::parse(&text) };
+            prop_assert_eq!(WrittenAmount::new(mantissa, scale), expected, "{}", text);
+        }
+
+        #[test]
+        fn the_way_for_few_digits_takes_them(integer in 1..999_999_999_u64, fraction in "[.][0-9]{1,9}|") {
+            let text = format!("{integer}{fraction}");
+            prop_assert_eq!(WrittenAmount::parse_short(text.as_bytes()), WrittenAmount::parse_any(&text).ok());
+        }
+
         #[test]
         fn wide_multiplication_and_division_agree_with_narrow(a in 0i128..1 << 60, b in 0i128..1 << 60, c in 1i128..1 << 60) {
             let wide = div_wide(mul_wide(a.unsigned_abs(), b.unsigned_abs()), c.unsigned_abs());

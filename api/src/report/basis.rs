@@ -25,8 +25,8 @@ use crate::app::{App, unknown_book};
 use crate::names::Names;
 use crate::problem::{Code, Problem};
 use crate::query::{Freshness, Pairs, parameter};
+use crate::stamp;
 use crate::values::{Day, Instant};
-use crate::write;
 
 /// Bytes of decisions that one step through the journal decodes.
 pub(crate) const STEP_BYTES: usize = 256 << 10;
@@ -113,7 +113,7 @@ impl Basis {
     /// Resolves the query; the state must be fresh enough by now.
     pub fn resolve(app: &App, book: &BookCode, query: &ReportQuery) -> Result<Self, Problem> {
         let names = app.directory().find(book).ok_or_else(|| unknown_book(book))?;
-        let as_of = query.as_of.as_ref().map_or_else(|| write::today(&names), |day| day.0);
+        let as_of = query.as_of.as_ref().map_or_else(|| stamp::today(&names), |day| day.0);
         let from = query.from.as_ref().map(|day| day.0);
         if from.is_some_and(|from| from > as_of) {
             return Err(parameter("from", "must not be after as_of"));

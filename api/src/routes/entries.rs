@@ -1,6 +1,7 @@
 //! Journal entries: post, read, list, reverse, and batches of them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
@@ -14,12 +15,14 @@ use utoipa::{IntoParams, ToSchema};
 use super::accounts::SideJson;
 use super::{Decided, details};
 use crate::app::App;
-use crate::batch::{self, BatchJson, Item as BatchItem};
-use crate::body::JsonBody;
+use crate::batch::{self, Batch, BatchJson, Item as BatchItem};
+use crate::body::{Form, JsonBody, parse};
+use crate::direct;
 use crate::names::Names;
 use crate::path::PathArgs;
 use crate::problem::{Code, Problem, ProblemJson};
 use crate::query::{List, ListJson, Nothing, PageQuery, Read, ReadQuery, bad_cursor, parameter};
+use crate::stamp::Stamp;
 use crate::sums::WideSum;
 use crate::values::{
     AccountCode, Amount, CurrencyCode, Day, Description, Item, Key, MetadataValue, Party, Word, at_most,
@@ -298,7 +301,7 @@ pub async fn post(
     key: IdempotencyKey,
     body: JsonBody,
 ) -> Result<Response, Problem> {
-    let operation = body.read(EntryForm::operation).await?;
+    let operation = body.take(|bytes| direct::or_parse(bytes, direct::entry)?.operation()).await?;
     app.write_in(path.book()?, key, operation).await
 }
 
@@ -312,16 +315,30 @@ pub async fn post_batch(
     key: Option<IdempotencyKey>,
     body: JsonBody,
 ) -> Result<Response, Problem> {
-    let batch = body
-        .read(|form: EntriesForm| {
-            let items = form
-                .entries
-                .into_iter()
-                .map(|mut entry| BatchItem { key: entry.idempotency_key.take(), content: entry });
-            batch::read("entries", form.atomic, items, EntryForm::entry, Operation::PostEntry, Operation::PostEntries)
-        })
-        .await?;
-    app.write_batch(path.book()?, key, batch).await
+    let book = path.book();
+    let names = book.as_ref().ok().and_then(|book| app.directory().find(book));
+    let batch = body.take(move |bytes| read_batch(bytes, names)).await?;
+    app.write_batch(book?, key, batch, Form::Json).await
+}
+
+/// The commands at once where the body is plain and the book known.
+fn read_batch(bytes: &[u8], names: Option<Arc<Names>>) -> Result<Batch, Problem> {
+    if let Some(names) = names {
+        let mut stamp = Stamp::new(Some(&names));
+        let mut commands = Vec::new();
+        let read = direct::entries(bytes, |mut form| {
+            let key = form.idempotency_key.take()?;
+            commands.push(stamp.command(key.0, Operation::PostEntry(form.entry().ok()?)));
+            Some(())
+        });
+        if read.is_some() {
+            return Ok(Batch::Stamped(names, commands));
+        }
+    }
+    let form: EntriesForm = parse(bytes)?;
+    let items =
+        form.entries.into_iter().map(|mut entry| BatchItem { key: entry.idempotency_key.take(), content: entry });
+    batch::read("entries", form.atomic, items, EntryForm::entry, Operation::PostEntry, Operation::PostEntries)
 }
 
 /// Reverse an entry: its mirror image, once, dated today unless said otherwise.

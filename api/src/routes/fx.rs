@@ -21,8 +21,9 @@ use crate::names::Names;
 use crate::path::PathArgs;
 use crate::problem::{Problem, ProblemJson};
 use crate::query::{List, ListJson, Nothing, PageQuery, Read, ReadQuery, bad_cursor};
+use crate::stamp::today;
 use crate::values::{AccountRef, Amount, CurrencyCode, Day, Description, MetadataValue, Rate as RateValue, Word};
-use crate::write::{IdempotencyHeader, IdempotencyKey, today};
+use crate::write::{IdempotencyHeader, IdempotencyKey};
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

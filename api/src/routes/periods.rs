@@ -22,8 +22,9 @@ use crate::names::Names;
 use crate::path::PathArgs;
 use crate::problem::{Problem, ProblemJson};
 use crate::query::{Consistency, Freshness, List, ListJson, Nothing, PageQuery, Read, ReadQuery, bad_cursor};
+use crate::stamp::today;
 use crate::values::Description;
-use crate::write::{IdempotencyHeader, IdempotencyKey, MaybeForm, key_missing, today};
+use crate::write::{IdempotencyHeader, IdempotencyKey, MaybeForm, key_missing};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]

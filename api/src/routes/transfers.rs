@@ -1,5 +1,7 @@
 //! Transfers: entries of two lines, singly and in batches.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::response::Response;
 use partita_core::operation::{MAX_BATCH, Operation, Transfer};
@@ -9,10 +11,14 @@ use utoipa::ToSchema;
 use super::details;
 use super::entries::EntryJson;
 use crate::app::App;
-use crate::batch::{self, BatchJson, Item as BatchItem};
-use crate::body::JsonBody;
+use crate::batch::{self, Batch, BatchJson, Item as BatchItem};
+use crate::binary::Transfers;
+use crate::body::{Form, JsonBody, TransfersBody, parse};
+use crate::direct;
+use crate::names::Names;
 use crate::path::PathArgs;
 use crate::problem::{Problem, ProblemJson};
+use crate::stamp::Stamp;
 use crate::values::{AccountRef, Amount, CurrencyCode, Day, Description, Key, MetadataValue, at_most};
 use crate::write::{IdempotencyHeader, IdempotencyKey};
 
@@ -70,29 +76,78 @@ pub async fn post(
     key: IdempotencyKey,
     body: JsonBody,
 ) -> Result<Response, Problem> {
-    let operation = body.read(TransferForm::operation).await?;
+    let operation = body.take(|bytes| direct::or_parse(bytes, direct::transfer)?.operation()).await?;
     app.write_in(path.book()?, key, operation).await
 }
 
-/// Many transfers: each on its own, or all as one decision.
+/// Many transfers: each on its own, or all as one decision. The binary forms of the body and of the answer are in
+/// docs/api.md; each is for itself.
 #[utoipa::path(post, path = "/v1/books/{book}/transfers:batch", tag = "transfers",
-    params(("book" = String, Path), IdempotencyHeader), request_body = TransfersForm,
-    responses((status = 200, body = BatchJson), (status = "default", body = ProblemJson)))]
+    params(("book" = String, Path), IdempotencyHeader),
+    request_body(content((TransfersForm = "application/json"), (Vec<u8> = "application/vnd.partita.transfers.v1"))),
+    responses(
+        (status = 200, content((BatchJson = "application/json"), (Vec<u8> = "application/vnd.partita.transfers.v1"))),
+        (status = "default", body = ProblemJson)))]
 pub async fn post_batch(
     State(app): State<App>,
     path: PathArgs,
     key: Option<IdempotencyKey>,
-    body: JsonBody,
+    body: TransfersBody,
 ) -> Result<Response, Problem> {
-    let batch = body
-        .read(|form: TransfersForm| {
-            let items = form
-                .transfers
-                .into_iter()
-                .map(|mut transfer| BatchItem { key: transfer.idempotency_key.take(), content: transfer });
-            let (one, all) = (Operation::Transfer, Operation::Transfers);
-            batch::read("transfers", form.atomic, items, TransferForm::transfer, one, all)
-        })
-        .await?;
-    app.write_batch(path.book()?, key, batch).await
+    let book = path.book();
+    let names = book.as_ref().ok().and_then(|book| app.directory().find(book));
+    let (form, answer) = (body.form, body.answer);
+    let batch = body.take(move |bytes| match form {
+        Form::Json => read_batch(bytes, names),
+        Form::Binary => read_binary(bytes, names),
+    });
+    let batch = batch.await?;
+    app.write_batch(book?, key, batch, answer).await
+}
+
+/// The commands at once where the body is plain and the book known.
+pub(crate) fn read_batch(bytes: &[u8], names: Option<Arc<Names>>) -> Result<Batch, Problem> {
+    if let Some(names) = names {
+        let mut stamp = Stamp::new(Some(&names));
+        let mut commands = Vec::new();
+        let read = direct::transfers(bytes, |mut form| {
+            let key = form.idempotency_key.take()?;
+            commands.push(stamp.command(key.0, Operation::Transfer(form.transfer().ok()?)));
+            Some(())
+        });
+        if read.is_some() {
+            return Ok(Batch::Stamped(names, commands));
+        }
+    }
+    batch_of(parse(bytes)?)
+}
+
+pub(crate) fn batch_of(form: TransfersForm) -> Result<Batch, Problem> {
+    let items = form.transfers.into_iter().map(item);
+    batch::read("transfers", form.atomic, items, TransferForm::transfer, Operation::Transfer, Operation::Transfers)
+}
+
+pub(crate) fn read_binary(bytes: &[u8], names: Option<Arc<Names>>) -> Result<Batch, Problem> {
+    let transfers = Transfers::new(bytes)?;
+    let mut commands = Vec::with_capacity(transfers.total());
+    match names {
+        Some(names) if !transfers.atomic => {
+            let mut stamp = Stamp::new(Some(&names));
+            for form in transfers {
+                let mut form = form?;
+                let key = form.idempotency_key.take();
+                let key = key.ok_or_else(|| batch::key_missing("transfers", commands.len()))?;
+                commands.push(stamp.command(key.0, Operation::Transfer(form.transfer()?)));
+            }
+            Ok(Batch::Stamped(names, commands))
+        }
+        Some(_) | None => {
+            let atomic = transfers.atomic;
+            batch_of(TransfersForm { transfers: transfers.collect::<Result<_, _>>()?, atomic })
+        }
+    }
+}
+
+fn item(mut form: TransferForm) -> BatchItem<TransferForm> {
+    BatchItem { key: form.idempotency_key.take(), content: form }
 }

@@ -115,9 +115,25 @@ pub fn decode_decision_operation(bytes: &[u8]) -> Result<(BookId, OperationKind)
 /// The fingerprint of a request: of its values as parsed, before any default is filled in.
 #[must_use]
 pub fn fingerprint(operation: &Operation) -> Fingerprint {
-    let mut writer = Writer::with_capacity(256);
-    operation.put(&mut writer);
-    let hash = blake3::hash(writer.as_slice());
-    let (head, _) = hash.as_bytes().split_first_chunk::<16>().expect("a BLAKE3 hash has 32 bytes");
-    Fingerprint(*head)
+    Fingerprints::default().of(operation)
+}
+
+/// Takes fingerprints one after the other, in the memory of the first.
+#[derive(Clone, Debug, Default)]
+pub struct Fingerprints {
+    bytes: Vec<u8>,
+}
+
+impl Fingerprints {
+    /// [`fingerprint`].
+    pub fn of(&mut self, operation: &Operation) -> Fingerprint {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.clear();
+        let mut writer = Writer::from_vec(bytes);
+        operation.put(&mut writer);
+        self.bytes = writer.into_vec();
+        let hash = blake3::hash(&self.bytes);
+        let (head, _) = hash.as_bytes().split_first_chunk::<16>().expect("a BLAKE3 hash has 32 bytes");
+        Fingerprint(*head)
+    }
 }
