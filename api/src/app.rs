@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::body::BodyBudget;
+use crate::metrics::Stages;
 use crate::names::{Directory, Names};
 use crate::problem::{Code, POSITION, Problem};
 use crate::query::{Consistency, Freshness};
@@ -42,6 +43,7 @@ struct Inner {
     directory: Directory,
     bodies: BodyBudget,
     closings: Closings,
+    stages: Stages,
     stopping: watch::Sender<bool>,
 }
 
@@ -81,7 +83,14 @@ impl App {
     pub fn new(node: Node) -> Self {
         let directory = Directory::new(node.reader().clone());
         let (stopping, _nobody) = watch::channel(false);
-        let inner = Inner { node, directory, bodies: BodyBudget::default(), closings: Closings::default(), stopping };
+        let inner = Inner {
+            node,
+            directory,
+            bodies: BodyBudget::default(),
+            closings: Closings::default(),
+            stages: Stages::new(),
+            stopping,
+        };
         Self { inner: Arc::new(inner), reflected: Arc::default() }
     }
 
@@ -92,6 +101,10 @@ impl App {
 
     pub(crate) fn bodies(&self) -> &BodyBudget {
         &self.inner.bodies
+    }
+
+    pub(crate) fn stages(&self) -> &Stages {
+        &self.inner.stages
     }
 
     pub(crate) fn closings(&self) -> &Closings {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use partita_core::decision::Command;
+use partita_consensus::EncodedCommands;
 use partita_core::id::Key as CoreKey;
 use partita_core::operation::Operation;
 use serde::Serialize;
@@ -26,8 +26,8 @@ pub enum Batch {
     /// One decision, under the header's key.
     Atomic(Box<Operation>),
     Each(Vec<(CoreKey, Operation)>),
-    /// The same, of a book that this node knows: commands as they were read.
-    Stamped(Arc<Names>, Vec<Command>),
+    /// The same, of a book that this node knows: encoded while they were read.
+    Encoded(Arc<Names>, EncodedCommands),
 }
 
 #[derive(Debug, Serialize, ToSchema)]

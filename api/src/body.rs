@@ -1,13 +1,14 @@
 //! Request bodies: how much is read and for how long, and how JSON becomes a form, with a pointer to what is wrong.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
+use metrics::Histogram;
 use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -51,6 +52,7 @@ impl BodyBudget {
 #[derive(Debug)]
 struct Received {
     bytes: Bytes,
+    parse: Histogram,
     _room: OwnedSemaphorePermit,
 }
 
@@ -116,7 +118,7 @@ impl FromRequest<App> for Received {
                 let seconds = BODY_TIMEOUT.as_secs();
                 Problem::new(Code::RequestTimeout, format!("the body did not come within {seconds} seconds"))
             })??;
-        Ok(Self { bytes, _room: room })
+        Ok(Self { bytes, parse: app.stages().parse.clone(), _room: room })
     }
 }
 
@@ -205,10 +207,14 @@ impl Received {
         self,
         convert: impl FnOnce(&[u8]) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
-        if self.bytes.len() <= LARGE_BODY {
-            return convert(&self.bytes);
-        }
-        blocking(move || convert(&self.bytes)).await
+        let is_large = self.bytes.len() > LARGE_BODY;
+        let timed = move || {
+            let began = Instant::now();
+            let converted = convert(&self.bytes);
+            self.parse.record(began.elapsed().as_secs_f64());
+            converted
+        };
+        if is_large { blocking(timed).await } else { timed() }
     }
 }
 

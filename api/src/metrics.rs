@@ -4,10 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::http::{Method, StatusCode};
-use axum::middleware::Next;
-use axum::response::Response;
 use metrics::{Counter, Histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
@@ -103,6 +101,26 @@ fn float(count: usize) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
+/// How long the edge's own stages of a write take, and how much is asked for at once.
+#[derive(Clone, Debug)]
+pub(crate) struct Stages {
+    /// From a body's bytes to what it asks for.
+    pub(crate) parse: Histogram,
+    /// From decisions to the bytes of the answer.
+    pub(crate) answer: Histogram,
+    pub(crate) commands: Histogram,
+}
+
+impl Stages {
+    pub(crate) fn new() -> Self {
+        Self {
+            parse: metrics::histogram!("partita_parse_seconds"),
+            answer: metrics::histogram!("partita_answer_seconds"),
+            commands: metrics::histogram!("partita_request_commands"),
+        }
+    }
+}
+
 /// The series of requests, kept at hand: looking one up by its labels costs more than the rest of counting.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Requests(Arc<RwLock<HashMap<String, Vec<OfMethod>>>>);
@@ -159,13 +177,30 @@ impl Requests {
     }
 }
 
-/// Counts a request under its route, so that ids in paths make no series of their own.
-pub(crate) async fn count(State(requests): State<Requests>, request: Request, next: Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let method = request.method().clone();
-    let began = Instant::now();
-    let response = next.run(request).await;
-    let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
-    requests.record(route, &method, response.status(), began.elapsed());
-    response
+/// A request under way.
+#[derive(Debug)]
+pub(crate) struct Counted {
+    requests: Requests,
+    route: Option<MatchedPath>,
+    method: Method,
+    began: Instant,
+}
+
+impl Requests {
+    /// Counts a request under its route, so that ids in paths make no series of their own.
+    pub(crate) fn begin(&self, request: &Request) -> Counted {
+        Counted {
+            requests: self.clone(),
+            route: request.extensions().get::<MatchedPath>().cloned(),
+            method: request.method().clone(),
+            began: Instant::now(),
+        }
+    }
+}
+
+impl Counted {
+    pub(crate) fn end(self, status: StatusCode) {
+        let route = self.route.as_ref().map_or("unmatched", MatchedPath::as_str);
+        self.requests.record(route, &self.method, status, self.began.elapsed());
+    }
 }

@@ -1,7 +1,7 @@
 //! The router: every route, the OpenAPI document made of them, and what wraps them all.
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -13,11 +13,12 @@ use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::app::{App, with_position};
-use crate::metrics;
+use crate::metrics::Requests;
 use crate::problem::{Code, POSITION, Problem};
 use crate::routes::{
-    accounts, backup, balances, books, charges, cluster, currencies, entries, explain, export, fx, health, holds,
-    journal, keys, parties, payments, periods, postings, recognitions, refunds, reports, transfers, years,
+    accounts, backup, balances, balances_query, books, charges, cluster, currencies, entries, explain, export, fx,
+    health, holds, journal, keys, parties, payments, periods, postings, recognitions, refunds, reports, transfers,
+    years,
 };
 
 #[derive(OpenApi)]
@@ -46,6 +47,7 @@ fn documented() -> OpenApiRouter<App> {
         .routes(routes!(accounts::get))
         .routes(routes!(accounts::close))
         .routes(routes!(balances::get))
+        .routes(routes!(balances_query::query))
         .routes(routes!(postings::list))
         .routes(routes!(explain::get))
         .routes(routes!(entries::post, entries::list))
@@ -130,17 +132,17 @@ pub fn router(app: App) -> Router {
         .merge(SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json")))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        // Bodies are bounded where they are read.
-        .layer(DefaultBodyLimit::disable())
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(middleware::from_fn_with_state(app, position))
-        .layer(middleware::from_fn_with_state(metrics::Requests::default(), metrics::count))
+        .layer(middleware::from_fn_with_state((app, Requests::default()), observe))
 }
 
-/// Every answer says which position it reflects: where the route did not say it, the last one decided here.
-async fn position(State(app): State<App>, request: Request, next: Next) -> Response {
-    let before = app.reader().position();
+/// Counts the request under its route. Every answer says which position it reflects: where the route did not say it, the
+/// last one decided here before.
+async fn observe(State((app, requests)): State<(App, Requests)>, request: Request, next: Next) -> Response {
+    let counted = requests.begin(&request);
+    let before = app.node().position();
     let response = next.run(request).await;
+    counted.end(response.status());
     if response.headers().contains_key(POSITION) { response } else { with_position(response, before) }
 }
 

@@ -1,55 +1,25 @@
-//! From operations to commands: what a request is stamped with, once for all that it asks for.
+//! What a request is stamped with, once for all that it asks for.
 
-use partita_core::decision::Command;
-use partita_core::id::{Actor, BookId, Key};
-use partita_core::operation::Operation;
+use partita_core::id::{Actor, BookId};
 use partita_core::time::{Date, Timestamp};
-use partita_storage::codec::Fingerprints;
+use partita_storage::codec::CommandHead;
 
 use crate::names::Names;
 
 /// Who posts, until callers authenticate.
 const ANONYMOUS: &str = "anonymous";
 
-/// What all commands of one request have in common.
-#[derive(Debug)]
-pub(crate) struct Stamp {
-    book: BookId,
-    now: Timestamp,
-    today: Date,
-    actor: Actor,
-    fingerprints: Fingerprints,
-}
-
-impl Stamp {
-    /// Of a request in a book or, without one, in the cluster's own scope.
-    pub(crate) fn new(names: Option<&Names>) -> Self {
-        let now = now();
-        let today = match names {
-            Some(names) => date_of(now, names.zone()),
-            None => date_of(now, &jiff::tz::TimeZone::UTC),
-        };
-        Self {
-            book: names.map_or(BookId::CLUSTER, |names| names.book.id),
-            now,
-            today,
-            actor: Actor::new(ANONYMOUS).expect("a word is an actor"),
-            fingerprints: Fingerprints::default(),
-        }
-    }
-
-    /// The fingerprint is taken of what the caller wrote.
-    pub(crate) fn command(&mut self, key: Key, operation: Operation) -> Command {
-        Command {
-            book: self.book,
-            key,
-            fingerprint: self.fingerprints.of(&operation),
-            // Set when it is proposed.
-            stamp: self.now,
-            today: self.today,
-            actor: self.actor.clone(),
-            operation,
-        }
+/// What all commands of a request in a book have in common or, without one, of a request in the cluster's own scope.
+/// Their stamp is set when they are proposed.
+pub(crate) fn head(names: Option<&Names>) -> CommandHead {
+    let today = match names {
+        Some(names) => today(names),
+        None => date_of(now(), &jiff::tz::TimeZone::UTC),
+    };
+    CommandHead {
+        book: names.map_or(BookId::CLUSTER, |names| names.book.id),
+        today,
+        actor: Actor::new(ANONYMOUS).expect("a word is an actor"),
     }
 }
 

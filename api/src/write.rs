@@ -6,9 +6,10 @@ use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequestParts, Req
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use partita_core::decision::{Answer, Command, Decision, Outcome};
+use partita_core::decision::{Answer, Decision, Outcome};
 use partita_core::id::{BookCode, Key, Position};
 use partita_core::operation::Operation;
+use partita_core::wellformed::Malformed;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -22,8 +23,8 @@ use crate::names::Names;
 use crate::problem::{Code, Problem};
 use crate::results::{BinaryResults, JsonResults, Results};
 use crate::routes::charges::check_rate;
-use crate::stamp::Stamp;
-use partita_consensus::{Shortage, SubmitError};
+use crate::stamp;
+use partita_consensus::{EncodedCommands, Shortage, SubmitError};
 
 const KEY_HEADER: &str = "idempotency-key";
 /// Space becomes free when somebody makes it.
@@ -154,13 +155,18 @@ impl App {
         operation: Operation,
     ) -> Result<Response, Problem> {
         let deadline = Self::deadline();
-        let command = Stamp::new(names.map(|names| &**names)).command(key, operation);
-        let answers = self.submit(vec![command], deadline).await?;
+        let command = one(names.map(|names| &**names), &key, &operation)?;
+        let answers = self.submit(command, deadline).await?;
         let answer = answers.into_iter().next().expect("one answer a command");
         let app = self.clone();
         match answer {
             // No table is read for it but names, which are kept: it need not leave this thread.
-            Answer::Decided(decision) => Ok(respond(&app, form, &decision, false)),
+            Answer::Decided(decision) => {
+                let began = std::time::Instant::now();
+                let response = respond(&app, form, &decision, false);
+                self.stages().answer.record(began.elapsed().as_secs_f64());
+                Ok(response)
+            }
             Answer::Replayed { position } => {
                 Ok(blocking(move || respond(&app, form, &app.decision(position), true)).await)
             }
@@ -179,8 +185,7 @@ impl App {
         operation: Operation,
         deadline: Instant,
     ) -> Result<(Arc<Decision>, bool), Problem> {
-        let command = Stamp::new(Some(names)).command(key, operation);
-        let answers = self.submit(vec![command], deadline).await?;
+        let answers = self.submit(one(Some(names), &key, &operation)?, deadline).await?;
         match answers.into_iter().next().expect("one answer a command") {
             Answer::Decided(decision) => Ok((decision, false)),
             Answer::Replayed { position } => {
@@ -200,7 +205,7 @@ impl App {
         form: Form,
     ) -> Result<Response, Problem> {
         let (names, commands) = match batch {
-            Batch::Stamped(names, commands) => (names, commands),
+            Batch::Encoded(names, commands) => (names, commands),
             Batch::Atomic(operation) => {
                 let names = self.find_book(&book).await?;
                 return self.write_as(form, Some(&names), key.ok_or_else(key_missing)?, *operation).await;
@@ -209,10 +214,14 @@ impl App {
                 let names = self.find_book(&book).await?;
                 let book = Arc::clone(&names);
                 let commands = blocking(move || {
-                    let mut stamp = Stamp::new(Some(&book));
-                    items.into_iter().map(|(key, operation)| stamp.command(key, operation)).collect()
+                    let head = stamp::head(Some(&book));
+                    let mut commands = EncodedCommands::for_about(items.len());
+                    items
+                        .iter()
+                        .try_for_each(|(key, operation)| commands.push(&head, key, operation))
+                        .map(|()| commands)
                 });
-                (names, commands.await)
+                (names, commands.await.map_err(malformed)?)
             }
         };
         let answers = self.submit(commands, Self::deadline()).await?;
@@ -233,10 +242,21 @@ impl App {
         self.directory().find(code).ok_or_else(|| unknown_book(code))
     }
 
-    async fn submit(&self, commands: Vec<Command>, deadline: Instant) -> Result<Vec<Answer>, Problem> {
-        metrics::histogram!("partita_request_commands").record(u32::try_from(commands.len()).unwrap_or(u32::MAX));
-        self.node().submit(commands, deadline).await.map_err(submit_problem)
+    async fn submit(&self, commands: EncodedCommands, deadline: Instant) -> Result<Vec<Answer>, Problem> {
+        self.stages().commands.record(u32::try_from(commands.len()).unwrap_or(u32::MAX));
+        self.node().submit_encoded(commands, deadline).await.map_err(submit_problem)
     }
+}
+
+/// The command of a single write.
+fn one(names: Option<&Names>, key: &Key, operation: &Operation) -> Result<EncodedCommands, Problem> {
+    let mut command = EncodedCommands::for_about(1);
+    command.push(&stamp::head(names), key, operation).map_err(malformed)?;
+    Ok(command)
+}
+
+pub(crate) fn malformed(malformed: Malformed) -> Problem {
+    submit_problem(SubmitError::Malformed(malformed))
 }
 
 /// Why commands have no answer, as their caller is told.
@@ -320,7 +340,8 @@ fn results(app: &App, form: Form, names: &Names, answers: &[Answer]) -> Response
 }
 
 fn results_as<'a, R: Results<'a>>(app: &App, names: &'a Names, answers: &[Answer]) -> Response {
-    let position = app.reader().position();
+    let position = app.node().position();
+    let began = std::time::Instant::now();
     let mut results = R::new(names, answers.len(), None);
     for answer in answers {
         match answer {
@@ -340,7 +361,9 @@ fn results_as<'a, R: Results<'a>>(app: &App, names: &'a Names, answers: &[Answer
             }
         }
     }
-    with_position(written(results), position)
+    let response = with_position(written(results), position);
+    app.stages().answer.record(began.elapsed().as_secs_f64());
+    response
 }
 
 fn written<'a, R: Results<'a>>(results: R) -> Response {

@@ -15,8 +15,9 @@ use openraft::errors::ClientWriteError;
 use openraft::impls::ProgressResponder;
 use openraft::raft::ClientWriteResult;
 use partita_core::decision::{Answer, Command};
-use partita_core::wellformed::{Malformed, check};
-use partita_storage::codec::Levels;
+use partita_core::time::Timestamp;
+use partita_core::wellformed::Malformed;
+use partita_storage::codec::{Level, Levels};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -24,7 +25,7 @@ use crate::applier::approximate;
 use crate::disk::{DiskGuard, Shortage};
 use crate::environment::SharedEnvironment;
 use crate::levels::{ActiveLevel, emitted};
-use crate::proposal::{EncodedPiece, ProposalBytes, encode_pieces};
+use crate::proposal::{EncodedCommands, EncodedPiece, ProposalBytes};
 use crate::raft_types::{Proposal, TypeConfig};
 use crate::state_machine::StateMachine;
 
@@ -59,6 +60,9 @@ type PieceResult = Result<Vec<Answer>, SubmitError>;
 
 struct Piece {
     encoded: EncodedPiece,
+    level: Level,
+    stamp: Timestamp,
+    since: Instant,
     ticket: Arc<Ticket>,
     answer: oneshot::Sender<PieceResult>,
 }
@@ -145,10 +149,15 @@ impl Batcher {
         self.depth.commands.load(Ordering::Acquire)
     }
 
+    /// [`Batcher::submit_encoded`].
+    pub(crate) async fn submit(&self, commands: Vec<Command>, deadline: Instant) -> Result<Vec<Answer>, SubmitError> {
+        self.submit_encoded(encoded(&commands)?, deadline).await
+    }
+
     /// Stamps the commands with the clock and waits for their answers, in their order.
-    pub(crate) async fn submit(
+    pub(crate) async fn submit_encoded(
         &self,
-        mut commands: Vec<Command>,
+        commands: EncodedCommands,
         deadline: Instant,
     ) -> Result<Vec<Answer>, SubmitError> {
         if self.closing.load(Ordering::Acquire) {
@@ -157,18 +166,11 @@ impl Batcher {
         if let Some(shortage) = self.disk.shortage() {
             return Err(SubmitError::ShortOfDisk(shortage));
         }
-        // A posting rule that asserts what a request did not hold to would stop every replica, at every restart.
-        for command in &commands {
-            check(&command.operation)?;
-        }
         let stamp = self.environment.now();
-        for command in &mut commands {
-            command.stamp = stamp;
-        }
-        let pieces = encode_pieces(&commands, emitted(&self.active_level, self.levels));
+        let level = emitted(&self.active_level, self.levels);
         let count = commands.len();
-        drop(commands);
-        let bytes = pieces.iter().map(|piece| piece.bytes.len()).sum();
+        let pieces = commands.into_pieces();
+        let bytes = pieces.iter().map(EncodedPiece::bytes).sum();
         if !self.depth.reserve(count, bytes) {
             return Err(SubmitError::Overloaded { retry_after: RETRY_AFTER });
         }
@@ -176,10 +178,11 @@ impl Batcher {
             .set(approximate(self.queued_commands().try_into().unwrap_or(u64::MAX)));
         let ticket = Arc::new(Ticket(AtomicU8::new(WAITING)));
         let mut waits = Vec::with_capacity(pieces.len());
+        let since = Instant::now();
         for encoded in pieces {
             let (answer, wait) = oneshot::channel();
             waits.push(wait);
-            let piece = Piece { encoded, ticket: Arc::clone(&ticket), answer };
+            let piece = Piece { encoded, level, stamp, since, ticket: Arc::clone(&ticket), answer };
             if self.pieces.send(piece).is_err() {
                 // The queue's end is the process's: nobody else drains it.
                 return Err(SubmitError::ShuttingDown);
@@ -212,6 +215,15 @@ impl Batcher {
             );
         }
     }
+}
+
+/// Commands in the form of the log, if all are well-formed.
+pub(crate) fn encoded(commands: &[Command]) -> Result<EncodedCommands, Malformed> {
+    let mut encoded = EncodedCommands::for_about(commands.len());
+    for command in commands {
+        encoded.push_command(command)?;
+    }
+    Ok(encoded)
 }
 
 /// The answers of all pieces. Where some were proposed and others not, the whole is unknown.
@@ -264,6 +276,7 @@ impl Proposer {
             let flight = flights.acquire_owned().await.expect("the semaphore is never closed");
             let mut proposal = ProposalBytes::default();
             let mut callers = Callers::new();
+            metrics::histogram!("partita_queue_seconds").record(first.since.elapsed().as_secs_f64());
             self.add(first, &mut proposal, &mut callers);
             while let Ok(piece) = queue.try_recv() {
                 if !proposal.has_room_for(&piece.encoded) {
@@ -279,10 +292,11 @@ impl Proposer {
     }
 
     fn add(&self, piece: Piece, proposal: &mut ProposalBytes, callers: &mut Callers) {
-        self.depth.release(piece.encoded.commands, piece.encoded.bytes.len());
+        let commands = piece.encoded.commands();
+        self.depth.release(commands, piece.encoded.bytes());
         if piece.ticket.propose() {
-            proposal.push(&piece.encoded);
-            callers.push((piece.encoded.commands, piece.answer));
+            proposal.push(piece.encoded, piece.level, piece.stamp);
+            callers.push((commands, piece.answer));
         }
     }
 

@@ -7,10 +7,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use partita_core::decision::{Answer, Command};
+use partita_core::decision::Answer;
 use partita_core::id::Position;
 use partita_core::planted::{Bug, planted};
-use partita_core::wellformed::check;
 use partita_storage::codec::Levels;
 use partita_storage::engine::TableEngine;
 use partita_storage::state::{Reader, StorageError};
@@ -24,7 +23,7 @@ use crate::leadership::Leadership;
 use crate::levels::{ActiveLevel, emitted};
 use crate::peer::message::{Receipt, Request, Response, SubmitFailure};
 use crate::peer::{Channel, ConnectionError, PeerAddress, PeerError, Peers};
-use crate::proposal::encode_pieces;
+use crate::proposal::EncodedCommands;
 
 /// The most bytes of decisions read from the journal in one step.
 const READ_BYTES: usize = 4 << 20;
@@ -70,18 +69,13 @@ impl<T: TableEngine> Forwarder<T> {
     pub(crate) async fn submit(
         &self,
         leader: &PeerAddress,
-        commands: Vec<Command>,
+        commands: EncodedCommands,
         deadline: Instant,
     ) -> Result<Vec<Answer>, SubmitError> {
-        for command in &commands {
-            check(&command.operation)?;
-        }
         let count = commands.len();
-        let pieces = encode_pieces(&commands, emitted(&self.active_level, self.levels))
-            .into_iter()
-            .map(|piece| piece.bytes.into())
-            .collect();
-        drop(commands);
+        // The leader sets its own stamp.
+        let sealed = commands.seal(emitted(&self.active_level, self.levels), self.environment.now());
+        let pieces = sealed.into_iter().map(Into::into).collect();
         let receipts = match self.ask(leader, &Request::Submit(pieces), deadline).await {
             Ok(Response::Submit(result)) => result.map_err(submit_error)?,
             Err(PeerError::Unknown(_)) if planted(Bug::LostReportedAsNotSent) => return Err(SubmitError::NoLeader),

@@ -40,6 +40,7 @@ pub use data_directory::{ClusterId, DirectoryError, recorded_node};
 pub use disk::Shortage;
 pub use node::{Node, NodeConfig, NodeStatus, Role, StartError, join_cluster};
 pub use peer::{TlsConfig, TlsError};
+pub use proposal::EncodedCommands;
 pub use snapshot::exports::ExportError;
 pub use verify::{VerifyError, verify};
 

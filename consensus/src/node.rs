@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use crate::appender::{AppenderHandle, LogRequest, start_appender};
 use crate::applier::{ApplierHandle, Contiguity, Durable, OpenState, Work, start_applier};
 use crate::barrier::{Barrier, ReadError};
-use crate::batcher::{Batcher, SubmitError};
+use crate::batcher::{Batcher, SubmitError, encoded};
 use crate::cluster::change::Change;
 use crate::cluster::joining::{self, JoinError};
 use crate::cluster::message::Join;
@@ -41,6 +41,7 @@ use crate::levels::{ActiveLevel, raise_when_all_know};
 use crate::log_store::LogStore;
 use crate::network::Network;
 use crate::peer::{Listener, NotedLevels, PeerIdentity, Peers, Security, Socket, TlsConfig, TlsError};
+use crate::proposal::EncodedCommands;
 use crate::purge::purge_behind_checkpoints;
 use crate::raft_types::{Instance, Member, TypeConfig, raft_log_id};
 use crate::requests::Requests;
@@ -420,8 +421,17 @@ impl<T: TableEngine> Node<T> {
     /// them. Whoever leads sets their stamps. All are proposed or none; where a proposal was lost, some may have been
     /// decided and others not.
     pub async fn submit(&self, commands: Vec<Command>, deadline: Instant) -> Result<Vec<Answer>, SubmitError> {
+        self.submit_encoded(encoded(&commands)?, deadline).await
+    }
+
+    /// The same, of commands that are in the form of the log already.
+    pub async fn submit_encoded(
+        &self,
+        commands: EncodedCommands,
+        deadline: Instant,
+    ) -> Result<Vec<Answer>, SubmitError> {
         match self.leadership.now() {
-            Leader::Own => self.batcher.submit(commands, deadline).await,
+            Leader::Own => self.batcher.submit_encoded(commands, deadline).await,
             _ if self.closing.load(Ordering::Acquire) => Err(SubmitError::ShuttingDown),
             Leader::Other(leader) => {
                 let answers = self.forwarder.submit(&leader, commands, deadline).await?;
@@ -446,6 +456,12 @@ impl<T: TableEngine> Node<T> {
     /// Returns when every write acknowledged before the call is visible to [`Node::reader`].
     pub async fn barrier(&self, deadline: Instant) -> Result<(), ReadError> {
         self.barrier.wait(deadline).await
+    }
+
+    /// The last decision applied; the state shows it, or one after it.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        *self.position.borrow()
     }
 
     /// Returns when this node has applied the decision at `position`.

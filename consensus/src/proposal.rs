@@ -5,10 +5,13 @@
 //! come in the order of the commands. An empty batch of the next level, alone in its entry, raises the level.
 
 use partita_core::decision::Command;
+use partita_core::id::Key;
 use partita_core::operation::{MAX_PARTS, Operation};
 use partita_core::recognition::MAX_RECOGNISED;
+use partita_core::time::Timestamp;
+use partita_core::wellformed::{Malformed, check};
 use partita_storage::codec::level::follow;
-use partita_storage::codec::{self, Level, LevelError, Levels, encode_commands};
+use partita_storage::codec::{self, CommandHead, CommandsWriter, Level, LevelError, Levels};
 
 use crate::codec::CodecError;
 
@@ -22,11 +25,22 @@ const DOCUMENT_WEIGHT: usize = 64 << 10;
 /// The most commands encoded together.
 const PIECE_COMMANDS: usize = 1_000;
 const LENGTH_BYTES: usize = 4;
+/// What a transfer takes, more or less.
+const COMMAND_BYTES: usize = 144;
 
-/// Encoded commands of one caller.
+/// Commands in the form of the log, in pieces that each fit into a proposal: at most [`PROPOSAL_BYTES`] and
+/// [`PROPOSAL_WEIGHT`] unless it is a single command.
+#[derive(Debug, Default)]
+pub struct EncodedCommands {
+    pieces: Vec<EncodedPiece>,
+    /// How many are still to come, more or less.
+    expected: usize,
+}
+
+/// Commands of one caller that are encoded together.
+#[derive(Debug, Default)]
 pub(crate) struct EncodedPiece {
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) commands: usize,
+    commands: CommandsWriter,
     weight: usize,
 }
 
@@ -34,8 +48,8 @@ pub(crate) struct EncodedPiece {
 ///
 /// A short request can lead to a long decision (a payment applied to a hundred charges of a hundred lines), and
 /// the decisions of one raft entry are in memory together, on every replica.
-fn weight(command: &Command) -> usize {
-    let documents = match &command.operation {
+fn weight(operation: &Operation) -> usize {
+    let documents = match operation {
         Operation::OpenBook(_)
         | Operation::OpenFiscalBook(_)
         | Operation::SoftClosePeriod(_)
@@ -71,22 +85,83 @@ fn weight(command: &Command) -> usize {
     documents * DOCUMENT_WEIGHT
 }
 
-/// Encodes commands as pieces, each at most [`PROPOSAL_BYTES`] and [`PROPOSAL_WEIGHT`] unless it is a single command.
-pub(crate) fn encode_pieces(commands: &[Command], level: Level) -> Vec<EncodedPiece> {
-    let mut pieces = Vec::new();
-    let mut waiting: Vec<&[Command]> = commands.chunks(PIECE_COMMANDS).rev().collect();
-    while let Some(chunk) = waiting.pop() {
-        let bytes = encode_commands(chunk, level);
-        let weight = chunk.iter().map(weight).sum();
-        if (bytes.len() + LENGTH_BYTES > PROPOSAL_BYTES || weight > PROPOSAL_WEIGHT) && chunk.len() > 1 {
-            let (first, second) = chunk.split_at(chunk.len() / 2);
-            waiting.push(second);
-            waiting.push(first);
-        } else {
-            pieces.push(EncodedPiece { bytes, commands: chunk.len(), weight });
+impl EncodedCommands {
+    /// Takes room for about as many.
+    #[must_use]
+    pub fn for_about(commands: usize) -> Self {
+        Self { pieces: Vec::new(), expected: commands }
+    }
+
+    /// A command of a request that was just read.
+    ///
+    /// A posting rule that asserts what a request did not hold to would stop every replica, at every restart; so what
+    /// is not well-formed is refused here.
+    pub fn push(&mut self, head: &CommandHead, key: &Key, operation: &Operation) -> Result<(), Malformed> {
+        check(operation)?;
+        self.put(weight(operation), |commands| commands.push(head, key, operation));
+        Ok(())
+    }
+
+    /// A command with the fingerprint that it has.
+    pub(crate) fn push_command(&mut self, command: &Command) -> Result<(), Malformed> {
+        check(&command.operation)?;
+        self.put(weight(&command.operation), |commands| commands.push_command(command));
+        Ok(())
+    }
+
+    fn put(&mut self, weight: usize, write: impl FnOnce(&mut CommandsWriter)) {
+        let has_room =
+            |piece: &EncodedPiece| piece.commands() < PIECE_COMMANDS && piece.weight + weight <= PROPOSAL_WEIGHT;
+        if !self.pieces.last().is_some_and(has_room) {
+            let commands = CommandsWriter::with_capacity(self.expected.clamp(1, PIECE_COMMANDS) * COMMAND_BYTES);
+            self.pieces.push(EncodedPiece { commands, weight: 0 });
+        }
+        self.expected = self.expected.saturating_sub(1);
+        let piece = self.pieces.last_mut().expect("there is one by now");
+        write(&mut piece.commands);
+        piece.weight += weight;
+        if piece.bytes() + LENGTH_BYTES > PROPOSAL_BYTES && piece.commands() > 1 {
+            piece.weight -= weight;
+            let commands = piece.commands.split_last();
+            self.pieces.push(EncodedPiece { commands, weight });
         }
     }
-    pieces
+
+    /// How many commands.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.pieces.iter().map(EncodedPiece::commands).sum()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    pub(crate) fn into_pieces(self) -> Vec<EncodedPiece> {
+        self.pieces
+    }
+
+    /// Each piece as a batch of its own.
+    pub(crate) fn seal(self, level: Level, at: Timestamp) -> Vec<Vec<u8>> {
+        let seal = |piece: EncodedPiece| {
+            let mut bytes = Vec::new();
+            piece.commands.seal_into(level, at, &mut bytes);
+            bytes
+        };
+        self.pieces.into_iter().map(seal).collect()
+    }
+}
+
+impl EncodedPiece {
+    pub(crate) fn commands(&self) -> usize {
+        self.commands.len()
+    }
+
+    /// At most as many has its batch.
+    pub(crate) fn bytes(&self) -> usize {
+        self.commands.sealed_bytes()
+    }
 }
 
 /// A proposal under construction.
@@ -98,15 +173,18 @@ pub(crate) struct ProposalBytes {
 
 impl ProposalBytes {
     pub(crate) fn has_room_for(&self, piece: &EncodedPiece) -> bool {
-        let fits = self.bytes.len() + LENGTH_BYTES + piece.bytes.len() <= PROPOSAL_BYTES
+        let fits = self.bytes.len() + LENGTH_BYTES + piece.bytes() <= PROPOSAL_BYTES
             && self.weight + piece.weight <= PROPOSAL_WEIGHT;
         self.bytes.is_empty() || fits
     }
 
-    pub(crate) fn push(&mut self, piece: &EncodedPiece) {
-        let length = u32::try_from(piece.bytes.len()).expect("bodies are bounded far below 4 GiB");
-        self.bytes.extend_from_slice(&length.to_le_bytes());
-        self.bytes.extend_from_slice(&piece.bytes);
+    /// Adds a piece as a batch of a level, stamped.
+    pub(crate) fn push(&mut self, piece: EncodedPiece, level: Level, at: Timestamp) {
+        let start = self.bytes.len() + LENGTH_BYTES;
+        self.bytes.extend_from_slice(&[0; LENGTH_BYTES]);
+        piece.commands.seal_into(level, at, &mut self.bytes);
+        let length = u32::try_from(self.bytes.len() - start).expect("bodies are bounded far below 4 GiB");
+        self.bytes[start - LENGTH_BYTES..start].copy_from_slice(&length.to_le_bytes());
         self.weight += piece.weight;
     }
 
@@ -138,7 +216,7 @@ pub(crate) struct Decoded {
 /// The proposal that raises the level.
 pub(crate) fn raising(level: Level) -> Vec<u8> {
     let mut proposal = ProposalBytes::default();
-    proposal.push(&EncodedPiece { bytes: encode_commands(&[], level), commands: 0, weight: 0 });
+    proposal.push(EncodedPiece::default(), level, Timestamp::default());
     proposal.finish()
 }
 

@@ -138,10 +138,11 @@ impl WrittenAmount {
         if usize::from(scale) > MAX_FRACTION_DIGITS {
             return Err(AmountError::TooFine);
         }
-        if mantissa / 10u128.pow(u32::from(scale)) >= 10u128.pow(18) {
+        // Few amounts need more than 64 bits, and dividing more is slow.
+        let most = 10u128.pow(18);
+        if mantissa >= most && mantissa / 10u128.pow(u32::from(scale)) >= most {
             return Err(AmountError::TooLarge);
         }
-        // Few amounts need more than 64 bits, and dividing more is slow.
         let (mantissa, scale) = match u64::try_from(mantissa) {
             Ok(mut short) => {
                 let mut scale = scale;

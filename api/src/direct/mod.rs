@@ -6,6 +6,7 @@
 //! would have read; `tests` holds both against each other.
 
 mod entries;
+mod layout;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -30,10 +31,10 @@ pub(crate) fn or_parse<Form: DeserializeOwned>(
 }
 
 /// Reads the batch's items, in order, under their `name`. An atomic or empty batch is not plain.
-fn batch<Form>(
+fn batch<'a, Form>(
     name: &str,
-    body: &[u8],
-    form: fn(&mut Scanner<'_>) -> Option<Form>,
+    body: &'a [u8],
+    mut form: impl FnMut(&mut Scanner<'a>) -> Option<Form>,
     mut each: impl FnMut(Form) -> Option<()>,
 ) -> Option<()> {
     let mut scanner = Scanner::new(body)?;

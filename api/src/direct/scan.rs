@@ -55,6 +55,11 @@ impl<'a> Scanner<'a> {
     /// A string without escapes.
     pub(super) fn text(&mut self) -> Option<&'a str> {
         self.expect(b'"')?;
+        self.rest_of_text()
+    }
+
+    /// The same, behind its first quote.
+    pub(super) fn rest_of_text(&mut self) -> Option<&'a str> {
         let start = self.at;
         let bytes = self.text.as_bytes();
         let mut end = start;
@@ -75,6 +80,32 @@ impl<'a> Scanner<'a> {
         }
         self.at = end + 1;
         self.text.get(start..end)
+    }
+
+    /// Where the scanner is, to come back to.
+    pub(super) fn place(&self) -> usize {
+        self.at
+    }
+
+    pub(super) fn go_back(&mut self, place: usize) {
+        self.at = place;
+    }
+
+    /// What was read since then.
+    pub(super) fn since(&self, place: usize) -> Option<&'a str> {
+        self.text.get(place..self.at)
+    }
+
+    /// What stands from there up to the quote that opens the string to come, with it; the scanner stays before the quote.
+    pub(super) fn up_to_quote(&mut self, place: usize) -> Option<&'a str> {
+        if self.peek()? == b'"' { self.text.get(place..=self.at) } else { None }
+    }
+
+    /// Steps over exactly this.
+    pub(super) fn literal(&mut self, literal: &str) -> Option<()> {
+        let is_next = self.text.as_bytes().get(self.at..)?.starts_with(literal.as_bytes());
+        self.at += if is_next { literal.len() } else { 0 };
+        is_next.then_some(())
     }
 
     /// A value that is written as one string.

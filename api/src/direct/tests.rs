@@ -196,6 +196,35 @@ fn batch_text(name: &'static str, items: BoxedStrategy<String>) -> BoxedStrategy
         .boxed()
 }
 
+/// A batch whose items are of one layout, all but some bytes.
+fn alike() -> BoxedStrategy<String> {
+    let values = (select(KEYS), select(ACCOUNTS), select(ACCOUNTS), select(AMOUNTS), select(CURRENCIES), select(TEXTS));
+    let names = Just(["idempotency_key", "debit", "credit", "amount", "currency", "description"]).prop_shuffle();
+    let space = select(&["", " ", "\n  "][..]);
+    (proptest::collection::vec(values, 1..6), names, space, 5..=6_usize)
+        .prop_map(|(items, names, space, count)| {
+            let item = |(key, debit, credit, amount, currency, description)| {
+                let value = |name: &str| match name {
+                    "idempotency_key" => key,
+                    "debit" => debit,
+                    "credit" => credit,
+                    "amount" => amount,
+                    "currency" => currency,
+                    _ => description,
+                };
+                let members: Vec<_> = names
+                    .iter()
+                    .filter(|name| count == 6 || **name != "description")
+                    .map(|name| format!("{space}\"{name}\":{space}{}", text(value(name))))
+                    .collect();
+                format!("{{{}{space}}}", members.join(","))
+            };
+            let items: Vec<String> = items.into_iter().map(item).collect();
+            format!("{{\"transfers\":[{}]}}", items.join(","))
+        })
+        .boxed()
+}
+
 fn read_transfers(body: &[u8]) -> Option<Vec<TransferForm>> {
     let mut forms = Vec::new();
     transfers(body, |form| {
@@ -235,6 +264,18 @@ proptest! {
     fn a_batch_of_transfers_is_read_as_serde_reads_it(body in mutated(batch_text("transfers", transfer_text(true)))) {
         let serde = parse::<TransfersForm>(&body).map(|form| (form.transfers, form.atomic));
         agrees(read_transfers(&body).map(|forms| (forms, false)), serde)?;
+    }
+
+    #[test]
+    fn transfers_of_one_layout_are_read_as_serde_reads_them(body in mutated(alike())) {
+        let serde = parse::<TransfersForm>(&body).map(|form| (form.transfers, form.atomic));
+        agrees(read_transfers(&body).map(|forms| (forms, false)), serde)?;
+    }
+
+    #[test]
+    fn transfers_of_one_layout_are_read_straight(body in alike()) {
+        let serde = parse::<TransfersForm>(body.as_bytes()).map(|form| form.transfers.len()).unwrap();
+        prop_assert_eq!(read_transfers(body.as_bytes()).map(|forms| forms.len()), Some(serde));
     }
 
     #[test]

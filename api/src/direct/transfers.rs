@@ -1,8 +1,10 @@
 //! Transfers: one, or a batch of them that is not atomic.
 
 use super::batch;
+use super::layout::Expected;
 use super::scan::Scanner;
 use crate::routes::transfers::TransferForm;
+use crate::values::FromText;
 
 /// A single transfer's body.
 pub(crate) fn transfer(body: &[u8]) -> Option<TransferForm> {
@@ -14,7 +16,42 @@ pub(crate) fn transfer(body: &[u8]) -> Option<TransferForm> {
 
 /// Calls `each` for every transfer of a batch, in order; an atomic or empty batch is not plain.
 pub(crate) fn transfers(body: &[u8], each: impl FnMut(TransferForm) -> Option<()>) -> Option<()> {
-    batch("transfers", body, form, each)
+    let mut expected = Expected::Nothing;
+    batch(
+        "transfers",
+        body,
+        |scanner| match expected.read(scanner, &NAMES) {
+            Some(values) => form_of(values),
+            None => form(scanner),
+        },
+        each,
+    )
+}
+
+/// The members that are written as strings.
+const NAMES: [&str; 7] = ["idempotency_key", "debit", "credit", "amount", "currency", "effective_date", "description"];
+
+fn form_of(
+    [idempotency_key, debit, credit, amount, currency, effective_date, description]: [Option<&str>; 7],
+) -> Option<TransferForm> {
+    Some(TransferForm {
+        debit: value(debit?)?,
+        credit: value(credit?)?,
+        amount: value(amount?)?,
+        currency: value(currency?)?,
+        effective_date: optional(effective_date)?,
+        description: optional(description)?,
+        metadata: None,
+        idempotency_key: optional(idempotency_key)?,
+    })
+}
+
+fn value<T: FromText>(text: &str) -> Option<T> {
+    T::from_text(text).ok()
+}
+
+fn optional<T: FromText>(text: Option<&str>) -> Option<Option<T>> {
+    text.map_or(Some(None), |text| value(text).map(Some))
 }
 
 fn form(scanner: &mut Scanner<'_>) -> Option<TransferForm> {

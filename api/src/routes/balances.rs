@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::Response;
 use partita_core::account::Account;
 use partita_core::entry::Side;
-use partita_core::id::{CurrencyId, Position};
+use partita_core::id::{BookId, CurrencyId, Position};
 use partita_core::resolve;
 use partita_core::state::{ControlKey, ItemKey, Movement, SubaccountKey, Sums};
 use partita_core::time::Date;
@@ -161,7 +161,10 @@ fn balances(app: &App, names: &Names, wanted: &Wanted, currency: Option<Currency
     let is_now = query.as_of.is_none() && known.is_none();
     let mut shown = vec![];
     if is_now {
-        for (currency, sums) in app.look(|view| sums_now(view, names, wanted, currency)) {
+        let party = query.party.as_ref().map(|party| &party.0);
+        let item = query.item.as_ref().map(|item| &item.0);
+        let place = Place { book: names.book.id, account, party, item };
+        for (currency, sums) in app.look(|view| sums_now(view, place, currency)) {
             shown.push(BalanceJson::now(sums, currency, side, names));
         }
     } else {
@@ -184,36 +187,43 @@ fn balances(app: &App, names: &Names, wanted: &Wanted, currency: Option<Currency
 /// The currencies of the answer: the one that was asked for, or all that the account ever had.
 fn currencies(
     view: &impl partita_core::state::Read,
-    names: &Names,
+    book: BookId,
     account: &Account,
     currency: Option<CurrencyId>,
 ) -> Vec<CurrencyId> {
     match currency {
         Some(currency) => vec![currency],
-        None => view.controls_of(names.book.id, account.id).into_iter().map(|(currency, _)| currency).collect(),
+        None => view.controls_of(book, account.id).into_iter().map(|(currency, _)| currency).collect(),
     }
 }
 
-fn sums_now(
+/// Where a balance is: of an account, of a party's part of it, or of one item.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'a> {
+    pub(super) book: BookId,
+    pub(super) account: &'a Account,
+    pub(super) party: Option<&'a partita_core::id::Party>,
+    pub(super) item: Option<&'a partita_core::id::Item>,
+}
+
+pub(super) fn sums_now(
     view: &impl partita_core::state::Read,
-    names: &Names,
-    wanted: &Wanted,
+    place: Place<'_>,
     currency: Option<CurrencyId>,
 ) -> Vec<(CurrencyId, Sums)> {
-    let Wanted { account, query, known: _ } = wanted;
-    let (book, party) = (names.book.id, query.party.as_ref().map(|party| party.0.clone()));
-    let sums = |currency| match (&party, &query.item) {
+    let Place { book, account, party, item } = place;
+    let sums = |currency| match (party, item) {
         (_, Some(item)) => {
-            view.item(&ItemKey { book, account: account.id, party: party.clone(), item: item.0.clone(), currency })
+            view.item(&ItemKey { book, account: account.id, party: party.cloned(), item: item.clone(), currency })
         }
         (Some(_), None) => {
-            view.subaccount(&SubaccountKey { book, account: account.id, party: party.clone(), currency }).sums
+            view.subaccount(&SubaccountKey { book, account: account.id, party: party.cloned(), currency }).sums
         }
         (None, None) => view.control(&ControlKey { book, account: account.id, currency }),
     };
-    let all = currencies(view, names, account, currency).into_iter().map(|currency| (currency, sums(currency)));
+    let all = currencies(view, book, account, currency).into_iter().map(|currency| (currency, sums(currency)));
     // A party's or an item's answer leaves out the currencies that only others have.
-    let is_part = party.is_some() || query.item.is_some();
+    let is_part = party.is_some() || item.is_some();
     all.filter(|(_, sums)| currency.is_some() || !is_part || *sums != Sums::default()).collect()
 }
 
@@ -227,7 +237,7 @@ fn movements(
     let Wanted { account, query, known } = wanted;
     let (book, as_of) = (names.book.id, query.as_of.as_ref().map(|day| day.0));
     let party = query.party.as_ref().map(|party| party.0.clone());
-    let all = app.look(|view| currencies(view, names, account, currency));
+    let all = app.look(|view| currencies(view, book, account, currency));
     let mut found = BTreeMap::new();
     for currency in all {
         let movement = if let Some(item) = &query.item {

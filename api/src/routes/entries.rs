@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
+use partita_consensus::EncodedCommands;
 use partita_core::entry::{DocumentRef, Entry, MAX_LINES, Rule, Side};
 use partita_core::id::EntryNumber;
 use partita_core::operation::{AccountRef, MAX_BATCH, ManualKind, Operation, PostEntry, ReverseEntry, WrittenLine};
@@ -22,7 +23,7 @@ use crate::names::Names;
 use crate::path::PathArgs;
 use crate::problem::{Code, Problem, ProblemJson};
 use crate::query::{List, ListJson, Nothing, PageQuery, Read, ReadQuery, bad_cursor, parameter};
-use crate::stamp::Stamp;
+use crate::stamp;
 use crate::sums::WideSum;
 use crate::values::{
     AccountCode, Amount, CurrencyCode, Day, Description, Item, Key, MetadataValue, Party, Word, at_most,
@@ -324,15 +325,14 @@ pub async fn post_batch(
 /// The commands at once where the body is plain and the book known.
 fn read_batch(bytes: &[u8], names: Option<Arc<Names>>) -> Result<Batch, Problem> {
     if let Some(names) = names {
-        let mut stamp = Stamp::new(Some(&names));
-        let mut commands = Vec::new();
+        let head = stamp::head(Some(&names));
+        let mut commands = EncodedCommands::for_about(bytes.len() / 300);
         let read = direct::entries(bytes, |mut form| {
             let key = form.idempotency_key.take()?;
-            commands.push(stamp.command(key.0, Operation::PostEntry(form.entry().ok()?)));
-            Some(())
+            commands.push(&head, &key.0, &Operation::PostEntry(form.entry().ok()?)).ok()
         });
         if read.is_some() {
-            return Ok(Batch::Stamped(names, commands));
+            return Ok(Batch::Encoded(names, commands));
         }
     }
     let form: EntriesForm = parse(bytes)?;

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod backup;
 pub mod balances;
+pub mod balances_query;
 pub mod books;
 pub mod charges;
 pub mod cluster;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
+use partita_consensus::EncodedCommands;
 use partita_core::operation::{MAX_BATCH, Operation, Transfer};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -18,9 +19,9 @@ use crate::direct;
 use crate::names::Names;
 use crate::path::PathArgs;
 use crate::problem::{Problem, ProblemJson};
-use crate::stamp::Stamp;
+use crate::stamp;
 use crate::values::{AccountRef, Amount, CurrencyCode, Day, Description, Key, MetadataValue, at_most};
-use crate::write::{IdempotencyHeader, IdempotencyKey};
+use crate::write::{IdempotencyHeader, IdempotencyKey, malformed};
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -108,15 +109,14 @@ pub async fn post_batch(
 /// The commands at once where the body is plain and the book known.
 pub(crate) fn read_batch(bytes: &[u8], names: Option<Arc<Names>>) -> Result<Batch, Problem> {
     if let Some(names) = names {
-        let mut stamp = Stamp::new(Some(&names));
-        let mut commands = Vec::new();
+        let head = stamp::head(Some(&names));
+        let mut commands = EncodedCommands::for_about(bytes.len() / 150);
         let read = direct::transfers(bytes, |mut form| {
             let key = form.idempotency_key.take()?;
-            commands.push(stamp.command(key.0, Operation::Transfer(form.transfer().ok()?)));
-            Some(())
+            commands.push(&head, &key.0, &Operation::Transfer(form.transfer().ok()?)).ok()
         });
         if read.is_some() {
-            return Ok(Batch::Stamped(names, commands));
+            return Ok(Batch::Encoded(names, commands));
         }
     }
     batch_of(parse(bytes)?)
@@ -129,17 +129,18 @@ pub(crate) fn batch_of(form: TransfersForm) -> Result<Batch, Problem> {
 
 pub(crate) fn read_binary(bytes: &[u8], names: Option<Arc<Names>>) -> Result<Batch, Problem> {
     let transfers = Transfers::new(bytes)?;
-    let mut commands = Vec::with_capacity(transfers.total());
     match names {
         Some(names) if !transfers.atomic => {
-            let mut stamp = Stamp::new(Some(&names));
-            for form in transfers {
+            let head = stamp::head(Some(&names));
+            let mut commands = EncodedCommands::for_about(transfers.total());
+            for (index, form) in transfers.enumerate() {
                 let mut form = form?;
                 let key = form.idempotency_key.take();
-                let key = key.ok_or_else(|| batch::key_missing("transfers", commands.len()))?;
-                commands.push(stamp.command(key.0, Operation::Transfer(form.transfer()?)));
+                let key = key.ok_or_else(|| batch::key_missing("transfers", index))?;
+                let transfer = Operation::Transfer(form.transfer()?);
+                commands.push(&head, &key.0, &transfer).map_err(malformed)?;
             }
-            Ok(Batch::Stamped(names, commands))
+            Ok(Batch::Encoded(names, commands))
         }
         Some(_) | None => {
             let atomic = transfers.atomic;

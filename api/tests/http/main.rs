@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops where something is wrong")]
 
+mod balances;
 mod binary;
 mod cluster;
 mod connections;

@@ -10,6 +10,7 @@
 #[macro_use]
 mod macros;
 mod chart;
+mod commands;
 mod decision;
 mod document;
 mod entry;
@@ -32,6 +33,7 @@ use partita_core::id::{BookId, Fingerprint, Position};
 use partita_core::operation::{Operation, OperationKind};
 use partita_core::time::Timestamp;
 
+pub use commands::{CommandHead, CommandsWriter};
 pub use error::CodecError;
 pub use level::{Level, LevelError, Levels};
 pub use primitive::{Reader, Stored, Writer};
@@ -115,25 +117,14 @@ pub fn decode_decision_operation(bytes: &[u8]) -> Result<(BookId, OperationKind)
 /// The fingerprint of a request: of its values as parsed, before any default is filled in.
 #[must_use]
 pub fn fingerprint(operation: &Operation) -> Fingerprint {
-    Fingerprints::default().of(operation)
+    let mut writer = Writer::with_capacity(256);
+    operation.put(&mut writer);
+    hash_of_operation(writer.as_slice())
 }
 
-/// Takes fingerprints one after the other, in the memory of the first.
-#[derive(Clone, Debug, Default)]
-pub struct Fingerprints {
-    bytes: Vec<u8>,
-}
-
-impl Fingerprints {
-    /// [`fingerprint`].
-    pub fn of(&mut self, operation: &Operation) -> Fingerprint {
-        let mut bytes = std::mem::take(&mut self.bytes);
-        bytes.clear();
-        let mut writer = Writer::from_vec(bytes);
-        operation.put(&mut writer);
-        self.bytes = writer.into_vec();
-        let hash = blake3::hash(&self.bytes);
-        let (head, _) = hash.as_bytes().split_first_chunk::<16>().expect("a BLAKE3 hash has 32 bytes");
-        Fingerprint(*head)
-    }
+/// [`fingerprint`], of an operation's bytes.
+fn hash_of_operation(bytes: &[u8]) -> Fingerprint {
+    let hash = blake3::hash(bytes);
+    let (head, _) = hash.as_bytes().split_first_chunk::<16>().expect("a BLAKE3 hash has 32 bytes");
+    Fingerprint(*head)
 }

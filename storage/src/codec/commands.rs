@@ -1,0 +1,195 @@
+//! Commands in the form of the log, written one by one as they are read from a request: what [`super::encode_commands`]
+//! makes of all of them together.
+//!
+//! The operation is the last field of a command's bytes, and its fingerprint is taken of just these; so it is encoded
+//! once, and hashed where it lies. The stamp has a fixed place: it is set when the commands are proposed.
+
+use partita_core::decision::Command;
+use partita_core::id::{Actor, BookId, Fingerprint, Key};
+use partita_core::operation::Operation;
+use partita_core::time::{Date, Timestamp};
+
+use super::{BATCH_VERSION, Level, Stored, Writer, hash_of_operation};
+
+/// What the commands of one request have in common.
+#[derive(Clone, Debug)]
+pub struct CommandHead {
+    pub book: BookId,
+    pub today: Date,
+    pub actor: Actor,
+}
+
+/// Commands so far. They have no stamp until [`CommandsWriter::stamp`].
+#[derive(Debug, Default)]
+pub struct CommandsWriter {
+    bytes: Vec<u8>,
+    /// Where each command begins, and where its stamp stands.
+    places: Vec<Place>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    start: usize,
+    stamp: usize,
+}
+
+/// What the number of a stamp takes that is seconds or more after 1970, with the byte that says so.
+const STAMP_BYTES: usize = 9;
+/// Version, level, count and checksum.
+const FRAME_BYTES: usize = 1 + 1 + 9 + 4;
+
+impl CommandsWriter {
+    /// Takes room for as many bytes of commands.
+    #[must_use]
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), places: Vec::new() }
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// At most as many bytes has the batch of these commands.
+    #[must_use]
+    pub fn sealed_bytes(&self) -> usize {
+        self.bytes.len() + FRAME_BYTES
+    }
+
+    /// A command of a request that was just read: its fingerprint is taken here.
+    pub fn push(&mut self, head: &CommandHead, key: &Key, operation: &Operation) {
+        self.put(head.book, key, None, head.today, &head.actor, operation);
+    }
+
+    /// A command with the fingerprint that it has.
+    pub fn push_command(&mut self, command: &Command) {
+        let Command { book, key, fingerprint, stamp: _, today, actor, operation } = command;
+        self.put(*book, key, Some(*fingerprint), *today, actor, operation);
+    }
+
+    fn put(
+        &mut self,
+        book: BookId,
+        key: &Key,
+        fingerprint: Option<Fingerprint>,
+        today: Date,
+        actor: &Actor,
+        operation: &Operation,
+    ) {
+        let start = self.bytes.len();
+        let mut writer = Writer::from_vec(std::mem::take(&mut self.bytes));
+        book.put(&mut writer);
+        key.put(&mut writer);
+        let fingerprint_at = writer.as_slice().len();
+        fingerprint.unwrap_or(Fingerprint([0; 16])).put(&mut writer);
+        let stamp = writer.as_slice().len();
+        writer.raw(&[0; STAMP_BYTES]);
+        today.put(&mut writer);
+        actor.put(&mut writer);
+        let operation_at = writer.as_slice().len();
+        operation.put(&mut writer);
+        self.bytes = writer.into_vec();
+        if fingerprint.is_none() {
+            let Fingerprint(hash) = hash_of_operation(&self.bytes[operation_at..]);
+            self.bytes[fingerprint_at..fingerprint_at + hash.len()].copy_from_slice(&hash);
+        }
+        self.places.push(Place { start, stamp });
+    }
+
+    /// Takes the last command out, as the first of another writer.
+    #[must_use]
+    pub fn split_last(&mut self) -> Self {
+        let Some(Place { start, stamp }) = self.places.pop() else { return Self::default() };
+        let bytes = self.bytes.split_off(start);
+        Self { bytes, places: vec![Place { start: 0, stamp: stamp - start }] }
+    }
+
+    /// Appends the commands to `out`, as one batch of a level, all of them stamped.
+    pub fn seal_into(mut self, level: Level, at: Timestamp, out: &mut Vec<u8>) {
+        let mut stamp = Writer::with_capacity(STAMP_BYTES);
+        at.put(&mut stamp);
+        let stamp = stamp.as_slice();
+        let start = out.len();
+        out.reserve(self.sealed_bytes());
+        let mut writer = Writer::from_vec(std::mem::take(out));
+        writer.byte(BATCH_VERSION);
+        level.put(&mut writer);
+        writer.length(self.places.len());
+        if stamp.len() == STAMP_BYTES {
+            for place in &self.places {
+                self.bytes[place.stamp..place.stamp + STAMP_BYTES].copy_from_slice(stamp);
+            }
+            writer.raw(&self.bytes);
+        } else {
+            // A clock within seconds of 1970: its stamps are shorter than their places.
+            let mut written = 0;
+            for place in &self.places {
+                writer.raw(&self.bytes[written..place.stamp]);
+                writer.raw(stamp);
+                written = place.stamp + STAMP_BYTES;
+            }
+            writer.raw(&self.bytes[written..]);
+        }
+        let mut bytes = writer.into_vec();
+        let checksum = crc32fast::hash(&bytes[start..]);
+        bytes.extend_from_slice(&checksum.to_le_bytes());
+        *out = bytes;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::codec::samples::{command, operations};
+    use crate::codec::{Levels, decode_commands, encode_commands};
+
+    fn commands() -> Vec<Command> {
+        operations().into_iter().map(command).collect()
+    }
+
+    fn sealed(writer: CommandsWriter, at: Timestamp) -> Vec<u8> {
+        let mut out = b"before".to_vec();
+        writer.seal_into(Level::FIRST, at, &mut out);
+        assert_eq!(&out[..6], b"before");
+        out.split_off(6)
+    }
+
+    fn stamps() -> impl Strategy<Value = Timestamp> {
+        prop_oneof![0..300_i64, 0..1_i64 << 34, Just(i64::from(u32::MAX) / 2), any::<i64>()].prop_map(Timestamp)
+    }
+
+    proptest! {
+        #[test]
+        fn commands_written_one_by_one_are_the_batch_of_them(
+            picked in proptest::collection::vec(proptest::sample::select(commands()), 0..20), at in stamps(), split in any::<bool>()
+        ) {
+            let stamped: Vec<Command> = picked.into_iter().map(|command| Command { stamp: at, ..command }).collect();
+            let mut given = CommandsWriter::default();
+            let mut taken = CommandsWriter::with_capacity(64);
+            for command in &stamped {
+                let Command { book, key, today, actor, operation, .. } = command;
+                given.push_command(command);
+                taken.push(&CommandHead { book: *book, today: *today, actor: actor.clone() }, key, operation);
+            }
+            prop_assert_eq!(given.len(), stamped.len());
+            prop_assert!(given.sealed_bytes() >= encode_commands(&stamped, Level::FIRST).len());
+            let (mut head, mut tail) = (stamped.as_slice(), [].as_slice());
+            if split {
+                (head, tail) = stamped.split_at(stamped.len().saturating_sub(1));
+                prop_assert_eq!(sealed(given.split_last(), at), encode_commands(tail, Level::FIRST));
+                prop_assert_eq!(sealed(taken.split_last(), at), encode_commands(tail, Level::FIRST));
+            }
+            let bytes = sealed(given, at);
+            prop_assert_eq!(&bytes, &encode_commands(head, Level::FIRST));
+            prop_assert_eq!(&sealed(taken, at), &bytes, "the samples' fingerprints are those of their operations");
+            prop_assert_eq!(decode_commands(&bytes, Levels::OWN).unwrap().commands, head);
+        }
+    }
+}
