@@ -40,6 +40,11 @@ const USAGE: &str = "simulate SEED [--trace]
 simulate --seeds FIRST..END [--jobs N]";
 
 fn main() -> ExitCode {
+    #[cfg(feature = "planted-bugs")]
+    if let Err(error) = partita_consensus::planted::plant() {
+        println!("{error}");
+        return ExitCode::from(2);
+    }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
