@@ -29,7 +29,7 @@ TABLE=$(cat <<'END'
 acknowledge-before-sync     | simulate | appends are durable, committed on a quorum, committed is readable
 vote-not-synced             | simulate | votes are durable
 truncate-not-synced         | simulate | log matching, appends are durable, committed is kept
-mark-not-lowered            | simulate | every node starts
+mark-not-lowered            | simulate | a log reaches its mark
 log-purged-early            | simulate | checkpoint before purge, state behind log
 checkpoint-ahead-of-log     | simulate | every node starts, state behind log
 keys-left-out               | simulate | tables follow from the journal, keys decided once, decided by the rules

@@ -13,6 +13,7 @@ mod equal_heads;
 mod keys_decided_once;
 mod leaders_are_elected;
 mod log_matching;
+mod log_reaches_its_mark;
 mod old_leader_steps_back;
 mod reads_see_acknowledged;
 mod refused_is_not_decided;
@@ -79,6 +80,7 @@ impl Invariants {
         Self(vec![
             Box::new(leaders_are_elected::LeadersAreElected::default()),
             Box::new(log_matching::LogMatching::default()),
+            Box::new(log_reaches_its_mark::LogReachesItsMark::default()),
             Box::new(old_leader_steps_back::OldLeaderStepsBack::default()),
             Box::new(committed_is_kept::CommittedIsKept::default()),
             Box::new(committed_on_a_quorum::CommittedOnAQuorum::default()),
