@@ -78,7 +78,7 @@ impl Process {
     /// Runs everything that is due by `now_ms`.
     fn step(&mut self, now_ms: u64) {
         let until = self.base + Duration::from_millis(now_ms - self.born_ms);
-        self.runtime.block_on(tokio::time::sleep_until(until));
+        self.runtime.block_on(async { tokio::time::sleep_until(until).await });
     }
 
     /// The clock jumps over the time in which it did not run.
