@@ -1,7 +1,7 @@
 # The newcomer's two commands are `make demo` and `make test`; `make help` lists the rest.
 # Everything is built with the release profile, so that RocksDB and the dependencies are compiled once.
 
-.PHONY: help demo cluster test chaos lint fmt build bench verify setup setup-tests deny
+.PHONY: help demo cluster test chaos planted simulate lint fmt build bench verify setup setup-tests deny
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,12 @@ test: setup-tests ## Formatting, every test, licences and sources of the depende
 
 chaos: setup ## Real clusters under kills, pauses and cut ways, judged from outside (RUNS=, SECONDS_EACH=, SEED=, KEEP=)
 	@scripts/chaos.sh
+
+simulate: setup ## A cluster in one process on virtual time, seed after seed (SEEDS=0..200, JOBS=2)
+	@scripts/cargo.sh run --locked --release -p partita-consensus --bin simulate -- --seeds $(or $(SEEDS),0..200) --jobs $(or $(JOBS),2)
+
+planted: setup ## Proof that the tests can fail: plants bugs, each of which must be found (SEEDS=, BUGS=, JOBS=)
+	@scripts/planted.sh
 
 lint: setup ## Clippy over everything (a build of its own beside the tests')
 	@scripts/cargo.sh clippy --locked --release --workspace --all-targets

@@ -14,6 +14,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use partita_core::time::Timestamp;
+use tokio::sync::oneshot;
 
 pub type SharedEnvironment = Arc<dyn Environment>;
 
@@ -29,8 +30,34 @@ pub trait Environment: fmt::Debug + Send + Sync + 'static {
     /// Runs `work` on a thread of its own. If it panics the process stops.
     fn spawn_dedicated(&self, name: &'static str, work: BoxFuture<'static, ()>);
 
+    /// Runs what waits for a disk, where nothing else waits for it. Resolves early only when the process ends.
+    fn run_blocking(&self, work: Box<dyn FnOnce() + Send>) -> BoxFuture<'static, ()>;
+
     /// Ends the process at once: what it was doing must not be acknowledged and its memory is not to be trusted.
     fn stop_process(&self, why: &str);
+}
+
+/// Runs what waits for a disk; nothing is returned where the process is ending.
+pub(crate) async fn blocking<T: Send + 'static>(
+    environment: &SharedEnvironment,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let (done, result) = oneshot::channel();
+    let work = move || {
+        // Whoever asked may have gone away.
+        let _gone = done.send(work());
+    };
+    environment.run_blocking(Box::new(work)).await;
+    result.await.ok()
+}
+
+/// On tokio's threads for it.
+pub(crate) async fn spawn_blocking(work: Box<dyn FnOnce() + Send>) {
+    if let Err(ended) = tokio::task::spawn_blocking(work).await
+        && ended.is_panic()
+    {
+        std::panic::resume_unwind(ended.into_panic());
+    }
 }
 
 /// The machine's own clock and threads.
@@ -66,6 +93,10 @@ impl Environment for Machine {
         if let Err(error) = std::thread::Builder::new().name(name.to_owned()).spawn(body) {
             self.stop_process(&format!("thread {name} could not be started: {error}"));
         }
+    }
+
+    fn run_blocking(&self, work: Box<dyn FnOnce() + Send>) -> BoxFuture<'static, ()> {
+        Box::pin(spawn_blocking(work))
     }
 
     fn stop_process(&self, why: &str) {

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use crate::batcher::{RETRY_AFTER, SubmitError};
-use crate::environment::SharedEnvironment;
+use crate::environment::{SharedEnvironment, blocking};
 use crate::errors::chain;
 use crate::leadership::Leadership;
 use crate::levels::{ActiveLevel, emitted};
@@ -101,9 +101,7 @@ impl<T: TableEngine> Forwarder<T> {
         let read = if count <= READ_INLINE {
             answers(&reader, &receipts)
         } else {
-            tokio::task::spawn_blocking(move || answers(&reader, &receipts))
-                .await
-                .unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))
+            blocking(&self.environment, move || answers(&reader, &receipts)).await.ok_or(SubmitError::OutcomeUnknown)?
         };
         read.map_err(|error| {
             self.environment.stop_process(&format!("the journal cannot be read: {}", chain(&error)));

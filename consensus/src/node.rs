@@ -333,7 +333,11 @@ impl<T: TableEngine> Node<T> {
         let ApplierHandle { work, durable, position } =
             start_applier(open, recovered, Contiguity::Asserted, synced, &environment);
         let purged = log.clone();
-        let exports = Exports::new(work.clone(), Arc::new(move || purged.state().purged.map(|id| id.index)));
+        let exports = Exports::new(
+            work.clone(),
+            Arc::new(move || purged.state().purged.map(|id| id.index)),
+            Arc::clone(&environment),
+        );
         let store = LogStore::new(log, log_requests.clone());
         let machine = StateMachine::new(work.clone(), durable.clone(), exports.clone(), state, identity.levels);
         let active_level = machine.active_level();
@@ -375,7 +379,7 @@ impl<T: TableEngine> Node<T> {
             barrier: barrier.clone(),
             leadership: leadership.clone(),
             levels,
-            snapshots: Receiver::new(checkpoints, raft.clone()),
+            snapshots: Receiver::new(checkpoints, raft.clone(), Arc::clone(&environment)),
             cluster: cluster.clone(),
         };
         let founder = match &peering {
@@ -494,7 +498,7 @@ impl<T: TableEngine> Node<T> {
         &self.cluster
     }
 
-    #[cfg(test)]
+    /// For what looks into a node from beside it: the simulator and the tests.
     pub(crate) fn raft(&self) -> &Raft<TypeConfig, StateMachine> {
         &self.raft
     }

@@ -19,7 +19,7 @@ openraft::declare_raft_types!(
         R = Answers,
         NodeId = u64,
         Node = Member,
-        AsyncRuntime = openraft_rt_tokio::TokioRuntime,
+        AsyncRuntime = crate::raft_runtime::RaftRuntime,
 );
 
 pub(crate) type RaftEntry = EntryOf<TypeConfig>;

@@ -39,7 +39,7 @@ impl StoreBuilder<TypeConfig, LogStore<RocksLog>, StateMachine, TempDir> for OnD
         let (_, synced) = watch::channel(Some(u64::MAX));
         let ApplierHandle { work, durable, .. } =
             start_applier(open, RaftState::default(), Contiguity::Unchecked, synced, &environment);
-        let exports = Exports::new(work.clone(), Arc::new(|| None));
+        let exports = Exports::new(work.clone(), Arc::new(|| None), environment);
         let machine = StateMachine::new(work, durable, exports, RaftState::default(), Levels::OWN);
         Ok((directory, LogStore::new(log, requests), machine))
     }

@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::data_directory::ClusterId;
-use crate::environment::{Environment, SharedEnvironment, panic_message};
+use crate::environment::{Environment, SharedEnvironment, panic_message, spawn_blocking};
 use crate::node::{Identity, Stores};
 use crate::{Node, StartError};
 
@@ -99,6 +99,10 @@ impl Environment for TestMachine {
                 }
             })
             .unwrap();
+    }
+
+    fn run_blocking(&self, work: Box<dyn FnOnce() + Send>) -> BoxFuture<'static, ()> {
+        Box::pin(spawn_blocking(work))
     }
 
     fn stop_process(&self, why: &str) {

@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use futures::StreamExt;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadHalf, WriteHalf};
+use tokio::io::{AsyncWriteExt, BufWriter, ReadHalf, WriteHalf};
 use tokio::time::timeout;
 use tokio_util::codec::{FramedRead, LengthDelimitedCodec};
 
+use super::carrier::BoxStream;
 use super::error::ConnectionError;
 use super::frame::{Frame, decode, lengths};
 use super::{FRAME_BYTES, WRITE_DEADLINE};
@@ -15,19 +16,12 @@ const HANDSHAKE_FRAME_BYTES: usize = 512;
 /// Small frames are gathered up to this before they are written.
 const WRITE_BUFFER_BYTES: usize = 64 << 10;
 
-/// TCP, or TLS over it.
-pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(super) struct FrameReader(FramedRead<ReadHalf<BoxStream>, LengthDelimitedCodec>);
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
-
-pub(super) type BoxIo = Box<dyn Io>;
-
-pub(super) struct FrameReader(FramedRead<ReadHalf<BoxIo>, LengthDelimitedCodec>);
-
-pub(super) struct FrameWriter(BufWriter<WriteHalf<BoxIo>>);
+pub(super) struct FrameWriter(BufWriter<WriteHalf<BoxStream>>);
 
 /// Both directions, with the bound of the handshake.
-pub(super) fn split(stream: BoxIo) -> (FrameReader, FrameWriter) {
+pub(super) fn split(stream: BoxStream) -> (FrameReader, FrameWriter) {
     let (reader, writer) = tokio::io::split(stream);
     let reader = FrameReader(FramedRead::new(reader, lengths(HANDSHAKE_FRAME_BYTES)));
     (reader, FrameWriter(BufWriter::with_capacity(WRITE_BUFFER_BYTES, writer)))

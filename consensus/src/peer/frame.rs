@@ -15,7 +15,7 @@ const HEADER_BYTES: usize = 13;
 const CHECKSUM_BYTES: usize = 4;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Hello,
     Welcome,
     /// Of a connection (answering a hello) or of one request.
@@ -47,13 +47,13 @@ impl Kind {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Frame {
-    pub(super) kind: Kind,
+pub(crate) struct Frame {
+    pub(crate) kind: Kind,
     /// Of the request; the answer has the same.
-    pub(super) id: u64,
+    pub(crate) id: u64,
     /// How long the sender of a request waits for its answer.
     pub(super) wait_ms: u32,
-    pub(super) payload: Bytes,
+    pub(crate) payload: Bytes,
 }
 
 /// The bytes of a frame, its length included.
@@ -73,7 +73,7 @@ pub(super) fn encode(kind: Kind, id: u64, wait_ms: u32, payload: impl FnOnce(&mu
 }
 
 /// The frame of these bytes, which `lengths` cut.
-pub(super) fn decode(bytes: BytesMut) -> Result<Frame, ConnectionError> {
+pub(crate) fn decode(bytes: BytesMut) -> Result<Frame, ConnectionError> {
     let mut bytes = bytes.freeze();
     let body = bytes.len().checked_sub(CHECKSUM_BYTES).filter(|body| *body >= HEADER_BYTES);
     let checksum = bytes.split_off(body.ok_or(ConnectionError::OutOfPlace)?);

@@ -4,7 +4,7 @@
 //! fails they all do, and the next attempt is a little later. What was written when a connection ends has no answer;
 //! what was not goes over the next one.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout, timeout_at};
 
@@ -236,9 +235,7 @@ impl Dial {
     }
 
     async fn shake_hands(&self) -> Result<(FrameReader, FrameWriter), ConnectionError> {
-        let stream = TcpStream::connect(&self.to.address).await.map_err(ConnectionError::Connect)?;
-        stream.set_nodelay(true).map_err(ConnectionError::Io)?;
-        let (mut reader, mut writer) = split(self.security.call(stream, &self.to.address).await?);
+        let (mut reader, mut writer) = split(self.security.call(&self.to.address).await?);
         let active = self.levels.active();
         let hello = Hello { identity: self.identity, active, expected: self.to.node_id, channel: self.channel };
         writer.write(&frame::encode(Kind::Hello, 0, 0, |out| hello.put(out))).await?;
@@ -268,7 +265,7 @@ impl Dial {
 /// What was sent and is not answered, and the ping of which the same holds.
 #[derive(Debug, Default)]
 struct Unanswered {
-    requests: Mutex<HashMap<u64, Asked>>,
+    requests: Mutex<BTreeMap<u64, Asked>>,
     pinged: Mutex<Option<Instant>>,
 }
 

@@ -15,11 +15,12 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use futures::{FutureExt, poll};
 use parking_lot::Mutex;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use super::carrier::{BoxStream, Door};
 use super::connection::{FrameReader, FrameWriter, split};
 use super::error::ConnectionError;
 use super::frame::{self, Frame, Kind};
@@ -51,7 +52,7 @@ pub(crate) trait Handler: fmt::Debug + Send + Sync + 'static {
 /// A bound address, at which nothing is answered yet.
 #[derive(Debug)]
 pub(crate) struct Socket {
-    listener: TcpListener,
+    door: Box<dyn Door>,
     address: SocketAddr,
 }
 
@@ -59,7 +60,12 @@ impl Socket {
     pub(crate) async fn bind(address: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        Ok(Self { listener, address })
+        Ok(Self { door: Box::new(listener), address })
+    }
+
+    /// A door of the simulator's.
+    pub(crate) fn simulated(door: Box<dyn Door>, address: SocketAddr) -> Self {
+        Self { door, address }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -82,7 +88,7 @@ impl Listener {
             handler,
             refused: Arc::default(),
         };
-        Self { task: tokio::spawn(accept(socket.listener, host)) }
+        Self { task: tokio::spawn(accept(socket.door, host)) }
     }
 }
 
@@ -104,11 +110,11 @@ struct Host {
     refused: Arc<Mutex<BTreeMap<u64, Refusal>>>,
 }
 
-async fn accept(listener: TcpListener, host: Host) {
+async fn accept(mut door: Box<dyn Door>, host: Host) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            accepted = listener.accept() => match accepted {
+            accepted = door.accept() => match accepted {
                 Ok((stream, from)) if connections.len() < CONNECTIONS => {
                     connections.spawn(serve(host.clone(), stream, from));
                 }
@@ -123,7 +129,7 @@ async fn accept(listener: TcpListener, host: Host) {
     }
 }
 
-async fn serve(host: Host, stream: TcpStream, from: SocketAddr) {
+async fn serve(host: Host, stream: BoxStream, from: String) {
     let hands = match timeout(HANDSHAKE_DEADLINE, host.shake_hands(stream)).await {
         Ok(hands) => hands,
         Err(_elapsed) => Err(ConnectionError::ConnectDeadline),
@@ -141,8 +147,7 @@ async fn serve(host: Host, stream: TcpStream, from: SocketAddr) {
 }
 
 impl Host {
-    async fn shake_hands(&self, stream: TcpStream) -> Result<(Caller, FrameReader, FrameWriter), ConnectionError> {
-        stream.set_nodelay(true).map_err(ConnectionError::Io)?;
+    async fn shake_hands(&self, stream: BoxStream) -> Result<(Caller, FrameReader, FrameWriter), ConnectionError> {
         let (mut reader, mut writer) = split(self.security.answer(stream).await?);
         let first = reader.next().await?;
         if first.kind != Kind::Hello {

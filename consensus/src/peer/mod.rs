@@ -5,9 +5,10 @@
 //! behind a batch or a snapshot. The raft port speaks nothing else. Knows of openraft only the types of its messages.
 //! Formats, deadlines and bounds: `docs/cluster.md`.
 
+mod carrier;
 mod connection;
 mod error;
-mod frame;
+pub(crate) mod frame;
 mod handshake;
 mod link;
 mod listener;
@@ -25,6 +26,7 @@ mod tls_tests;
 use std::fmt;
 use std::time::Duration;
 
+pub use carrier::{BoxStream, Carrier, Door, Stream};
 pub(crate) use error::{ConnectionError, PeerError};
 pub(crate) use handshake::{Caller, PeerIdentity, Refusal};
 pub(crate) use listener::{Handler, Listener, Socket};

@@ -7,7 +7,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::net::TcpStream;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem};
@@ -16,7 +15,7 @@ use tokio_rustls::rustls::version::TLS13;
 use tokio_rustls::rustls::{ClientConfig, Error, RootCertStore, ServerConfig};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use super::connection::BoxIo;
+use super::carrier::{BoxStream, Carrier, connect_tcp};
 use super::error::ConnectionError;
 
 /// PEM files.
@@ -62,6 +61,8 @@ pub(crate) enum Security {
         connector: TlsConnector,
         acceptor: TlsAcceptor,
     },
+    /// The simulator's streams.
+    Simulated(Arc<dyn Carrier>),
 }
 
 impl std::fmt::Debug for Security {
@@ -69,6 +70,7 @@ impl std::fmt::Debug for Security {
         f.write_str(match self {
             Self::Plain => "Plain",
             Self::Tls { .. } => "Tls",
+            Self::Simulated(_) => "Simulated",
         })
     }
 }
@@ -103,23 +105,25 @@ impl Security {
         Ok(Self::Tls { connector: TlsConnector::from(Arc::new(client)), acceptor: Arc::new(server).into() })
     }
 
-    /// The stream of a caller, who called `address` (host and port).
-    pub(super) async fn call(&self, stream: TcpStream, address: &str) -> Result<BoxIo, ConnectionError> {
+    /// Calls `address` (host and port).
+    pub(super) async fn call(&self, address: &str) -> Result<BoxStream, ConnectionError> {
         match self {
-            Self::Plain => Ok(Box::new(stream)),
+            Self::Plain => connect_tcp(address).await.map_err(ConnectionError::Connect),
             Self::Tls { connector, .. } => {
+                let stream = connect_tcp(address).await.map_err(ConnectionError::Connect)?;
                 let host = address.rsplit_once(':').map_or(address, |(host, _port)| host);
                 let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
                 let name = ServerName::try_from(host).map_err(|error| ConnectionError::Tls(io::Error::other(error)))?;
                 Ok(Box::new(connector.connect(name, stream).await.map_err(ConnectionError::Tls)?))
             }
+            Self::Simulated(carrier) => carrier.connect(address).await.map_err(ConnectionError::Connect),
         }
     }
 
     /// The stream of the side that is called.
-    pub(super) async fn answer(&self, stream: TcpStream) -> Result<BoxIo, ConnectionError> {
+    pub(super) async fn answer(&self, stream: BoxStream) -> Result<BoxStream, ConnectionError> {
         match self {
-            Self::Plain => Ok(Box::new(stream)),
+            Self::Plain | Self::Simulated(_) => Ok(stream),
             Self::Tls { acceptor, .. } => Ok(Box::new(acceptor.accept(stream).await.map_err(ConnectionError::Tls)?)),
         }
     }

@@ -10,6 +10,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::applier::Work;
+use crate::environment::{SharedEnvironment, blocking};
 
 /// A checkpoint whose transfer failed waits so long for the next attempt.
 const KEPT: Duration = Duration::from_secs(300);
@@ -35,6 +36,7 @@ pub(crate) struct Exports(Arc<Shared>);
 struct Shared {
     work: mpsc::Sender<Work>,
     purged: Purged,
+    environment: SharedEnvironment,
     kept: Mutex<Option<Kept>>,
     /// The entry of the checkpoint that is being sent, for each transfer.
     in_use: parking_lot::Mutex<Vec<u64>>,
@@ -52,8 +54,9 @@ impl fmt::Debug for Exports {
 }
 
 impl Exports {
-    pub(crate) fn new(work: mpsc::Sender<Work>, purged: Purged) -> Self {
-        let shared = Arc::new(Shared { work, purged, kept: Mutex::default(), in_use: parking_lot::Mutex::default() });
+    pub(crate) fn new(work: mpsc::Sender<Work>, purged: Purged, environment: SharedEnvironment) -> Self {
+        let (kept, in_use) = (Mutex::default(), parking_lot::Mutex::default());
+        let shared = Arc::new(Shared { work, purged, environment, kept, in_use });
         tokio::spawn(forget(Arc::downgrade(&shared)));
         Self(shared)
     }
@@ -63,8 +66,21 @@ impl Exports {
         let (done, exported) = oneshot::channel();
         self.0.work.send(Work::Export { done }).await.map_err(|_gone| ExportError::ShuttingDown)?;
         let directory = exported.await.map_err(|_gone| ExportError::ShuttingDown)?.map_err(ExportError::Checkpoint)?;
-        let described = tokio::task::spawn_blocking(move || directory.describe()).await;
-        described.map_err(|_stopped| ExportError::ShuttingDown)?.map_err(ExportError::Checkpoint)
+        let described = blocking(&self.0.environment, move || directory.describe()).await;
+        described.ok_or(ExportError::ShuttingDown)?.map_err(ExportError::Checkpoint)
+    }
+
+    /// Reads a part of a checkpoint's file.
+    pub(super) async fn read(
+        &self,
+        exported: &Arc<Exported>,
+        file: usize,
+        offset: u64,
+        length: usize,
+    ) -> Result<Result<Vec<u8>, SnapshotError>, ExportError> {
+        let exported = Arc::clone(exported);
+        let read = blocking(&self.0.environment, move || exported.read(file, offset, length)).await;
+        read.ok_or(ExportError::ShuttingDown)
     }
 
     /// The one that was taken for a follower before, if the log still holds what comes after it. Waits for nobody: it

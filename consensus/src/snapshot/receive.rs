@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::message::{SnapshotRequest, SnapshotResponse};
 use crate::codec::RaftState;
+use crate::environment::{SharedEnvironment, blocking};
 use crate::errors::chain;
 use crate::raft_types::{TypeConfig, raft_vote, stored_vote};
 use crate::state_machine::{SnapshotHandle, StateMachine};
@@ -30,6 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(crate) struct Receiver {
     checkpoints: Arc<dyn Checkpoints>,
     raft: Raft<TypeConfig, StateMachine>,
+    environment: SharedEnvironment,
     transfer: Arc<Mutex<Option<Transfer>>>,
 }
 
@@ -48,8 +50,12 @@ impl Transfer {
 }
 
 impl Receiver {
-    pub(crate) fn new(checkpoints: Arc<dyn Checkpoints>, raft: Raft<TypeConfig, StateMachine>) -> Self {
-        Self { checkpoints, raft, transfer: Arc::default() }
+    pub(crate) fn new(
+        checkpoints: Arc<dyn Checkpoints>,
+        raft: Raft<TypeConfig, StateMachine>,
+        environment: SharedEnvironment,
+    ) -> Self {
+        Self { checkpoints, raft, environment, transfer: Arc::default() }
     }
 
     /// Answers one request; `deadline` is when nobody waits any more.
@@ -166,10 +172,8 @@ impl Receiver {
         work: impl FnOnce(&dyn Checkpoints) -> Result<T, SnapshotError> + Send + 'static,
     ) -> Result<T, SnapshotError> {
         let checkpoints = Arc::clone(&self.checkpoints);
-        match tokio::task::spawn_blocking(move || work(&*checkpoints)).await {
-            Ok(result) => result,
-            Err(stopped) => std::panic::resume_unwind(stopped.into_panic()),
-        }
+        let done = blocking(&self.environment, move || work(&*checkpoints)).await;
+        done.expect("the task that waits for it ends with the runtime too")
     }
 }
 

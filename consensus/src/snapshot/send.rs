@@ -103,7 +103,7 @@ pub(crate) async fn send<W: Way>(
             SnapshotHandle::Own { .. } | SnapshotHandle::Received(_) => exports.take(least).await?,
         };
         let _hold = exports.hold(&exported);
-        let vote = Transfer { exported: &exported, id: exported.manifest().id(), way, vote }.run().await?;
+        let vote = Transfer { exports, exported: &exported, id: exported.manifest().id(), way, vote }.run().await?;
         exports.done(exported).await;
         Ok::<Vote, SendError>(vote)
     };
@@ -121,6 +121,7 @@ pub(crate) async fn send<W: Way>(
 }
 
 struct Transfer<'a, W> {
+    exports: &'a Exports,
     exported: &'a Arc<Exported>,
     id: CheckpointId,
     way: &'a W,
@@ -206,9 +207,7 @@ impl<W: Way> Transfer<'_, W> {
     }
 
     async fn read(&self, file: usize, offset: u64, length: usize) -> Result<Bytes, SendError> {
-        let exported = Arc::clone(self.exported);
-        let read = tokio::task::spawn_blocking(move || exported.read(file, offset, length)).await;
-        Ok(Bytes::from(read.map_err(|_stopped| ExportError::ShuttingDown)??))
+        Ok(Bytes::from(self.exports.read(self.exported, file, offset, length).await??))
     }
 
     /// `None`: what the follower has is not right, and has to be offered again.

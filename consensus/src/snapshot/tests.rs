@@ -60,7 +60,7 @@ async fn follow(disks: &Disks) -> Result<Follower, StartError> {
     let open = OpenState { home: Arc::clone(&home), config, applier, checkpointer, reader: reader.clone() };
     let ApplierHandle { work, durable, .. } =
         start_applier(open, recovered.clone(), Contiguity::Asserted, synced, &environment);
-    let exports = Exports::new(work.clone(), Arc::new(|| None));
+    let exports = Exports::new(work.clone(), Arc::new(|| None), Arc::clone(&environment));
     let machine_of_raft = StateMachine::new(work, durable, exports.clone(), recovered, disks.levels);
     let cluster = Some(ClusterId([1; 16]));
     let nobody = Peers::new(PeerIdentity { cluster, node_id: FOLLOWER, levels: disks.levels }, Security::default());
@@ -69,7 +69,7 @@ async fn follow(disks: &Disks) -> Result<Follower, StartError> {
     let raft = Raft::new(FOLLOWER, Arc::new(config), network, LogStore::new(log, requests), machine_of_raft)
         .await
         .map_err(|error| StartError::Raft { reason: error.to_string() })?;
-    let receiver = Receiver::new(home, raft.clone());
+    let receiver = Receiver::new(home, raft.clone(), environment);
     Ok(Follower { raft, reader, receiver, machine })
 }
 

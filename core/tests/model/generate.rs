@@ -59,6 +59,12 @@ impl Generator {
         Self { random: Random::new(seed), fingerprint, clock: START, keys: 0, names: 0, past: vec![] }
     }
 
+    /// The time at which the next command is made, for a ledger that runs by a clock of its own.
+    #[allow(dead_code, reason = "the simulator's, which includes this file; the tests here let time pass by itself")]
+    pub(crate) fn set_clock(&mut self, now: Timestamp) {
+        self.clock = now.0;
+    }
+
     /// The next command for the ledger that the model describes.
     pub(crate) fn command(&mut self, model: &Model) -> Command {
         self.tick();

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use super::LogError;
 use super::engine::{LogEngine, LogWrite, Note};
+use super::entry::{EntryId, LogEntry, Vote, decode_entry, decode_entry_id, decode_vote};
 use super::mark::{MARK_BYTES, MarkStore};
 
 /// Counts the steps (each write, each sync) of all stores that share it, and stops them at the chosen one.
@@ -17,7 +18,7 @@ use super::mark::{MARK_BYTES, MarkStore};
 pub struct Power {
     steps: Arc<AtomicU64>,
     /// The step at which the power goes; `u64::MAX` for never.
-    stop_at: u64,
+    stop_at: Arc<AtomicU64>,
 }
 
 impl Power {
@@ -29,7 +30,12 @@ impl Power {
     /// Steps count from 0: the step `stop_at` and all after it fail.
     #[must_use]
     pub fn failing_at(stop_at: u64) -> Self {
-        Self { steps: Arc::new(AtomicU64::new(0)), stop_at }
+        Self { steps: Arc::new(AtomicU64::new(0)), stop_at: Arc::new(AtomicU64::new(stop_at)) }
+    }
+
+    /// From now on `steps` more succeed, and none after them.
+    pub fn fail_after(&self, steps: u64) {
+        self.stop_at.store(self.steps() + steps, Ordering::SeqCst);
     }
 
     #[must_use]
@@ -39,11 +45,12 @@ impl Power {
 
     #[must_use]
     pub fn is_off(&self) -> bool {
-        self.steps() > self.stop_at
+        self.steps() > self.stop_at.load(Ordering::SeqCst)
     }
 
     pub(crate) fn step(&self) -> Result<(), LogError> {
-        if self.steps.fetch_add(1, Ordering::SeqCst) >= self.stop_at { Err(LogError::Stopped) } else { Ok(()) }
+        let stop_at = self.stop_at.load(Ordering::SeqCst);
+        if self.steps.fetch_add(1, Ordering::SeqCst) >= stop_at { Err(LogError::Stopped) } else { Ok(()) }
     }
 }
 
@@ -71,7 +78,8 @@ impl Contents {
                     self.notes.insert(*note, record.clone());
                 }
                 LogWrite::Remove { first, last } => {
-                    self.entries.retain(|index, _| index < first || index > last);
+                    let mut removed = self.entries.split_off(first);
+                    self.entries.append(&mut removed.split_off(&last.saturating_add(1)));
                 }
             }
         }
@@ -107,6 +115,32 @@ impl MemoryLog {
         };
         Self { disk: Arc::new(Mutex::new(Disk { written: left.clone(), synced: left })), power }
     }
+
+    /// The vote that a power cut now would leave.
+    #[must_use]
+    pub fn synced_vote(&self) -> Option<Vote> {
+        self.disk.lock().synced.notes.get(&Note::Vote).and_then(|record| decode_vote(record).ok())
+    }
+
+    /// Up to where a power cut now would leave the log purged.
+    #[must_use]
+    pub fn synced_purged(&self) -> Option<EntryId> {
+        self.disk.lock().synced.notes.get(&Note::Purged).and_then(|record| decode_entry_id(record, "purge point").ok())
+    }
+
+    /// The entry that a power cut now would leave at `index`.
+    #[must_use]
+    pub fn synced_entry(&self, index: u64) -> Option<LogEntry> {
+        let record = self.disk.lock().synced.entries.get(&index).cloned()?;
+        decode_entry(index, record).ok()
+    }
+
+    /// The last entry that a power cut now would leave, its purge point where there is none.
+    #[must_use]
+    pub fn synced_last(&self) -> Option<EntryId> {
+        let last = self.disk.lock().synced.entries.last_key_value().map(|(index, _)| *index);
+        last.and_then(|index| self.synced_entry(index)).map(|entry| entry.id).or_else(|| self.synced_purged())
+    }
 }
 
 impl LogEngine for MemoryLog {
@@ -115,7 +149,8 @@ impl LogEngine for MemoryLog {
         let mut disk = self.disk.lock();
         disk.written.write(batch);
         self.power.step()?;
-        disk.synced = disk.written.clone();
+        // Whatever was written before is synced already: a step that failed is the last one.
+        disk.synced.write(batch);
         Ok(())
     }
 
