@@ -140,12 +140,17 @@ impl Recorder {
         Ok(())
     }
 
-    /// The whole history, in the order in which operations ended.
+    /// Looks at the history so far, in the order in which operations ended; no client can record meanwhile.
+    pub fn look<T>(&self, view: impl FnOnce(&[Record]) -> T) -> T {
+        view(&self.0.lock().unwrap_or_else(PoisonError::into_inner).records)
+    }
+
+    /// The whole history: the file is complete, and nothing is kept here any longer.
     pub fn finish(&self) -> Result<Vec<Record>, HarnessError> {
         let mut recorded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let path = recorded.path.clone();
         recorded.file.flush().map_err(failed(&path))?;
-        Ok(recorded.records.clone())
+        Ok(std::mem::take(&mut recorded.records))
     }
 }
 
