@@ -1,18 +1,19 @@
 //! One run: a cluster, a workload on it, faults one after the other, then healing, the final phase and the verdicts.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use rand::seq::SliceRandom as _;
-use rand::{Rng as _, SeedableRng as _};
 use serde::Serialize;
 
 use super::bank::GROUP;
 use super::bookkeeping::Bookkeeper;
 use super::check::{self, Judgement, Verdict, availability};
 use super::counts::Counts;
-use super::faults::{FaultKind, FaultRecord, FaultState, inject};
+use super::faults::kind::needs;
+use super::faults::schedule::{broken_promises, trouble, violations};
+use super::faults::{FaultKind, FaultRecord};
 use super::history::{Clock, Record, Recorder};
 use super::judge;
 use super::load::Load;
@@ -32,6 +33,8 @@ pub struct Plan {
     pub seconds: u64,
     /// Injected in a drawn order, again and again; each at least once, or the run fails.
     pub faults: Vec<FaultKind>,
+    /// Nodes on loopback addresses with proxies between them, though they could have network namespaces.
+    pub with_proxies: bool,
     pub seed: u64,
     pub floors: Floors,
 }
@@ -50,13 +53,15 @@ pub struct Floors {
 pub struct Run {
     pub plan: Plan,
     pub seconds: f64,
+    /// Where the nodes ran.
+    pub hosts: &'static str,
     pub faults: Vec<FaultRecord>,
     pub availability: availability::Availability,
     pub operations: Counts,
     pub verdicts: Vec<Verdict>,
     /// What the run promised and did not do.
     pub vacuous: Vec<String>,
-    /// A node that ended without being killed.
+    /// What nodes did after a fault that they must not, and nodes that ended without being killed.
     pub broken: Vec<String>,
     pub history: PathBuf,
     #[serde(skip)]
@@ -75,16 +80,20 @@ impl Run {
 pub async fn run(plan: Plan, directory: &Path) -> Result<Run, HarnessError> {
     let began = Instant::now();
     let mut random = StdRng::seed_from_u64(plan.seed);
-    let hosts = Hosts::new(plan.nodes)?;
-    let mut cluster = Cluster::start(hosts, plan.nodes, directory, &["--memory", "256MiB"]).await?;
+    let needs = needs(&plan.faults);
+    let hosts =
+        if needs.proxies || plan.with_proxies { Hosts::with_proxies(plan.nodes)? } else { Hosts::new(plan.nodes)? };
+    let hosts_name = hosts.name();
+    let memory = ["--memory", "256MiB"];
+    let mut cluster = Cluster::start_fitted(hosts, plan.nodes, directory, &memory, needs.fitting).await?;
     let nodes = (0..plan.nodes).map(|node| Bookkeeper::new(&cluster.url(node))).collect();
     let history = directory.join("history.jsonl");
     let load = Load::new(nodes, plan.groups * GROUP, Clock::new(), Recorder::create(&history)?);
     let first = load.set_up().await?;
     let clients = load.start(plan.workload, plan.clients_per_node, &mut random);
-    let faults = trouble(&mut cluster, &plan, &mut random, load.clock).await;
+    let faults = trouble(&mut cluster, &plan.faults, plan.seconds, &mut random, &load).await;
     load.stop(clients).await?;
-    let mut broken = vec![];
+    let mut broken = violations(&faults);
     if let Some(node) = cluster.ended_by_itself()? {
         broken.push(format!("node {} ended by itself; it said last:\n{}", node + 1, cluster.log_tail(node)));
     }
@@ -95,6 +104,7 @@ pub async fn run(plan: Plan, directory: &Path) -> Result<Run, HarnessError> {
     let vacuous = shortfall(&plan, &faults, &found);
     Ok(Run {
         seconds: began.elapsed().as_secs_f64(),
+        hosts: hosts_name,
         availability: found,
         operations: Counts::of(&records),
         plan,
@@ -107,29 +117,6 @@ pub async fn run(plan: Plan, directory: &Path) -> Result<Run, HarnessError> {
     })
 }
 
-/// Fault after fault until the time is over; then everything runs again.
-async fn trouble(cluster: &mut Cluster, plan: &Plan, random: &mut StdRng, clock: Clock) -> Vec<FaultRecord> {
-    let end = Instant::now() + Duration::from_secs(plan.seconds);
-    let mut faults: Vec<FaultRecord> = vec![];
-    let mut waiting: Vec<FaultKind> = vec![];
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    // Each kind once, whatever the time; then more until the time is over.
-    while !plan.faults.is_empty() && (Instant::now() < end || faults.len() < plan.faults.len()) {
-        if waiting.is_empty() {
-            waiting.clone_from(&plan.faults);
-            waiting.shuffle(random);
-        }
-        let kind = waiting.pop().expect("it was filled");
-        let fault = inject(cluster, kind, random, clock).await;
-        tracing::info!(kind = kind.name(), nodes = ?fault.nodes, state = ?fault.state, "fault");
-        faults.push(fault);
-        tokio::time::sleep(Duration::from_millis(random.random_range(500..2_500))).await;
-    }
-    let rest = end.saturating_duration_since(Instant::now());
-    tokio::time::sleep(rest).await;
-    faults
-}
-
 /// What the run promised and did not do.
 fn shortfall(plan: &Plan, faults: &[FaultRecord], found: &availability::Availability) -> Vec<String> {
     let mut short = vec![];
@@ -139,31 +126,12 @@ fn shortfall(plan: &Plan, faults: &[FaultRecord], found: &availability::Availabi
         }
     };
     let installed: Vec<&FaultRecord> = faults.iter().filter(|fault| fault.installed()).collect();
-    let hits = installed.iter().filter(|fault| {
-        matches!(
-            fault.kind,
-            FaultKind::KillLeader
-                | FaultKind::PauseLeader
-                | FaultKind::IsolateLeader
-                | FaultKind::OneWay
-                | FaultKind::Flapping
-                | FaultKind::KillAll
-        )
-    });
+    let hits = installed.iter().filter(|fault| fault.hit_leader);
     floor("operations answered under the load", found.ok, plan.floors.ok);
     floor("faults installed", check::count(installed.len()), plan.floors.faults);
     floor("reads during faults", found.reads_during_faults, plan.floors.reads_during_faults);
     floor("faults that hit the leader", check::count(hits.count()), plan.floors.leader_hits);
-    for kind in &plan.faults {
-        let of_kind = || faults.iter().filter(|fault| fault.kind == *kind);
-        if !of_kind().any(FaultRecord::installed) {
-            let why = of_kind().find_map(|fault| match &fault.state {
-                FaultState::Installed => None,
-                FaultState::Skipped(why) | FaultState::Indeterminate(why) => Some(why.clone()),
-            });
-            short.push(format!("{} was promised and never installed: {}", kind.name(), why.unwrap_or_default()));
-        }
-    }
+    short.extend(broken_promises(&plan.faults, faults));
     short
 }
 

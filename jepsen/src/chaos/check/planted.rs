@@ -261,6 +261,8 @@ fn a_cluster_that_does_not_come_back_is_found() {
         start,
         end,
         state: FaultState::Installed,
+        hit_leader: false,
+        notes: vec![],
     };
     let measured = availability::measure(&told.history, &[fault(300, 400)]);
     assert_eq!((measured.recoveries_ms.len(), measured.never_recovered), (1, 0));
