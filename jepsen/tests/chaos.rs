@@ -2,6 +2,7 @@
 
 use partita_jepsen::HarnessError;
 use partita_jepsen::chaos::faults::FaultKind;
+use partita_jepsen::chaos::faults::available::Available;
 use partita_jepsen::chaos::report::{self, Made};
 use partita_jepsen::chaos::run::{Floors, Plan, complaints, run};
 use partita_jepsen::chaos::workload::Workload;
@@ -34,6 +35,30 @@ async fn three_nodes_keep_their_promises_under_faults() -> Result<(), HarnessErr
         faults,
         with_proxies: false,
         seed: 11,
+        floors,
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_nodes_keep_their_promises_when_disks_and_clocks_fail() -> Result<(), HarnessError> {
+    let mut faults = vec![FaultKind::PowerLossAll, FaultKind::SyncsFail, FaultKind::ClockAndKill, FaultKind::DamageLog];
+    for (kind, why) in Available::here().others {
+        if faults.contains(&kind) {
+            eprintln!("SKIPPED: {}: {why}", kind.name());
+        }
+        faults.retain(|other| *other != kind);
+    }
+    let floors = Floors { ok: 500, faults: 1, reads_during_faults: 50, leader_hits: 0 };
+    passes(Plan {
+        workload: Workload::Bank,
+        nodes: 3,
+        clients_per_node: 2,
+        groups: 3,
+        seconds: 25,
+        faults,
+        with_proxies: true,
+        seed: 12,
         floors,
     })
     .await
