@@ -39,9 +39,9 @@ go_on() {
     seed=$((seed + 1))
 }
 go_on bank 3 processes ways
-go_on bank 5 disks clocks
-go_on bank 3 members damage
-go_on bank 5 proxies
+go_on mixed 5 disks clocks
+go_on idempotence 3 members damage
+go_on billing 5 proxies
 
 echo
 "$binaries/partita-jepsen" summary --title "make chaos" --made-by "make chaos" --keep "$keep" \

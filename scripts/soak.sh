@@ -13,7 +13,7 @@ set -euo pipefail
 . "$(dirname "$0")/nemesis.sh"
 
 cd "$ROOT"
-scripts/cargo.sh build --locked --release --bin partita --bin partita-jepsen
+scripts/cargo.sh build --locked --release --bin partita --bin partita-jepsen --example next_level
 # From here on the time counts: bash counts SECONDS itself.
 SECONDS=0
 whole=${SOAK_SECONDS:-3600}
@@ -29,13 +29,15 @@ possible=$(possible_faults)
 # Workload, nodes, clients on each, mixes.
 rounds=(
     "bank 3 4 processes ways"
-    "bank 5 2 disks"
-    "bank 3 4 clocks members"
+    "mixed 5 2 disks"
+    "billing 3 4 clocks members"
     "bank 3 4 damage"
-    "bank 5 2 proxies"
-    "bank 3 4 disks"
-    "bank 5 2 processes ways"
-    "bank 5 2 damage members"
+    "idempotence 5 2 proxies"
+    "trial-balance 3 4 disks"
+    "statement 5 2 processes ways"
+    "mixed 3 2 damage members"
+    "bank 5 2 clocks proxies"
+    "upgrade 3 4 processes"
 )
 directories=()
 round=0

@@ -73,7 +73,7 @@ struct SummaryArguments {
 
 #[derive(Debug, clap::Args)]
 struct RunArguments {
-    /// What the clients do: bank
+    /// What the clients do: bank, billing, idempotence, statement, trial-balance, upgrade, mixed
     #[arg(long, default_value = "bank")]
     workload: String,
     /// Nodes of the cluster

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::history::{Operation, Record, Status};
+use super::settlement::each_attempt;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
@@ -26,14 +27,28 @@ impl Counts {
                 Status::Fail => counts.fail += 1,
                 Status::Info => counts.info += 1,
             }
-            let Some(outcome) = &record.result else { continue };
+            each_attempt(record, |attempt| match attempt.outcome {
+                None => {}
+                Some(outcome) if outcome.replayed => counts.replayed += 1,
+                Some(outcome) if outcome.code == "posted" => counts.posted += 1,
+                Some(_) => counts.refused += 1,
+            });
+            if record.status != Status::Ok {
+                continue;
+            }
             match record.operation {
-                Operation::Transfer { .. } if outcome.replayed => counts.replayed += 1,
-                Operation::Transfer { .. } if outcome.code == "posted" => counts.posted += 1,
-                Operation::Transfer { .. } => counts.refused += 1,
-                Operation::Read { .. } | Operation::ReadAll => counts.reads += 1,
+                Operation::Read { .. }
+                | Operation::ReadAll
+                | Operation::Statement { .. }
+                | Operation::TrialBalance { .. }
+                | Operation::Document { .. }
+                | Operation::BillingTotals => counts.reads += 1,
                 Operation::Lookup { .. } => counts.lookups += 1,
-                Operation::Create { .. } => {}
+                Operation::Create { .. }
+                | Operation::Transfer { .. }
+                | Operation::Reuse { .. }
+                | Operation::Batch { .. }
+                | Operation::Billing(_) => {}
             }
         }
         counts

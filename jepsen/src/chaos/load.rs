@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use super::bookkeeping::{Attempt, Bookkeeper};
 use super::clients;
 use super::history::{Clock, Operation, Outcome, Phase, Record, Recorder, Status};
+use super::watch::Watch;
 use super::workload::Workload;
 use crate::HarnessError;
 
@@ -28,6 +29,10 @@ pub struct Load {
     /// Of clients and keys: none is given twice.
     next_client: Arc<AtomicU64>,
     next_key: Arc<AtomicU64>,
+    next_document: Arc<AtomicU64>,
+    /// The greatest position that any answer reflected.
+    acknowledged: Arc<AtomicU64>,
+    pub watch: Watch,
 }
 
 impl Load {
@@ -41,6 +46,9 @@ impl Load {
             stopped: Arc::new(AtomicBool::new(false)),
             next_client: Arc::new(AtomicU64::new(1)),
             next_key: Arc::new(AtomicU64::new(1)),
+            next_document: Arc::new(AtomicU64::new(1)),
+            acknowledged: Arc::new(AtomicU64::new(0)),
+            watch: Watch::default(),
         }
     }
 
@@ -51,14 +59,7 @@ impl Load {
         let end = self.clock.now();
         let mut next = 1;
         for key in keys {
-            let outcome = Outcome {
-                code: "posted".to_owned(),
-                index: next,
-                position: Some(next),
-                replayed: false,
-                balances: vec![],
-                available: None,
-            };
+            let outcome = Outcome { code: "posted".into(), index: next, position: Some(next), ..Outcome::default() };
             self.recorder.add(Record {
                 client: 0,
                 operation: Operation::Create { what: key.clone() },
@@ -79,6 +80,7 @@ impl Load {
     /// Starts the workload's clients, `per_node` on each node.
     pub fn start(&self, workload: Workload, per_node: usize, random: &mut StdRng) -> JoinSet<Result<(), HarnessError>> {
         let mut running = JoinSet::new();
+        running.spawn(self.watch.clone().leaders(self.clone()));
         for node in 0..self.nodes.len() {
             for (role, count) in workload.roles(per_node) {
                 for _ in 0..count {
@@ -116,13 +118,46 @@ impl Load {
         key: Option<String>,
         phase: Phase,
     ) -> Result<Record, HarnessError> {
+        self.ask_and_see(client, node, operation, key, None, phase).await.map(|(record, _)| record)
+    }
+
+    /// Reads a page of a list, the first one or where `cursor` says; with where the next one begins.
+    pub(super) async fn ask_page(
+        &self,
+        client: u64,
+        node: usize,
+        operation: Operation,
+        cursor: Option<&str>,
+        phase: Phase,
+    ) -> Result<(Record, Option<String>), HarnessError> {
+        self.ask_and_see(client, node, operation, None, cursor, phase).await
+    }
+
+    async fn ask_and_see(
+        &self,
+        client: u64,
+        node: usize,
+        operation: Operation,
+        key: Option<String>,
+        cursor: Option<&str>,
+        phase: Phase,
+    ) -> Result<(Record, Option<String>), HarnessError> {
         let start = self.clock.now();
-        let Attempt { status, outcome, why } =
-            self.nodes[node].attempt(&operation, key.as_deref(), self.accounts).await;
+        let Attempt { status, outcome, why, next } =
+            self.nodes[node].attempt(&operation, key.as_deref(), cursor, self.accounts).await;
         let end = self.clock.now();
+        if let Some(outcome) = &outcome {
+            self.acknowledged.fetch_max(outcome.index, Ordering::SeqCst);
+        }
         let record = Record { client, operation, key, result: outcome, start, end, status, phase, node, why };
         self.recorder.add(record.clone())?;
-        Ok(record)
+        Ok((record, next))
+    }
+
+    /// Everything up to here was shown to somebody.
+    #[must_use]
+    pub fn acknowledged(&self) -> u64 {
+        self.acknowledged.load(Ordering::SeqCst)
     }
 
     /// What a client does after an answer: it waits where there was none, and goes on under a new number where what it
@@ -139,6 +174,12 @@ impl Load {
     #[must_use]
     pub fn new_client(&self) -> u64 {
         self.next_client.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The id of a charge, payment, refund or customer that nobody has used.
+    #[must_use]
+    pub fn new_document(&self) -> u64 {
+        self.next_document.fetch_add(1, Ordering::Relaxed)
     }
 
     /// A key that nobody has sent; `role` shows a reader of the history whose it is.

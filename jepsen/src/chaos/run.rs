@@ -17,6 +17,7 @@ use super::faults::{FaultKind, FaultRecord};
 use super::history::{Clock, Record, Recorder};
 use super::judge;
 use super::load::Load;
+use super::upgrade;
 use super::workload::Workload;
 use crate::HarnessError;
 use crate::cluster::Cluster;
@@ -91,6 +92,10 @@ pub async fn run(plan: Plan, directory: &Path) -> Result<Run, HarnessError> {
     let load = Load::new(nodes, plan.groups * GROUP, Clock::new(), Recorder::create(&history)?);
     let first = load.set_up().await?;
     let clients = load.start(plan.workload, plan.clients_per_node, &mut random);
+    let upgrade = match plan.workload {
+        Workload::Upgrade => Some(upgrade::roll(&mut cluster, &load).await.map_err(|error| error.to_string())),
+        _ => None,
+    };
     let faults = trouble(&mut cluster, &plan.faults, plan.seconds, &mut random, &load).await;
     load.stop(clients).await?;
     let mut broken = violations(&faults);
@@ -99,9 +104,10 @@ pub async fn run(plan: Plan, directory: &Path) -> Result<Run, HarnessError> {
     }
     let evidence = judge::gather(&load, &cluster, first).await;
     let records = load.recorder.finish()?;
-    let verdicts = judge::verdicts(&records, &evidence?, &faults);
+    let verdicts = judge::verdicts(&records, &evidence?, &faults, upgrade.as_ref());
     let found = availability::measure(&records, &faults);
-    let vacuous = shortfall(&plan, &faults, &found);
+    let mut vacuous = shortfall(&plan, &faults, &found);
+    vacuous.extend(plan.workload.shortfall(&verdicts));
     Ok(Run {
         seconds: began.elapsed().as_secs_f64(),
         hosts: hosts_name,

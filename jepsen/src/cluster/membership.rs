@@ -95,6 +95,7 @@ impl Cluster {
         let directory = first.data.parent().expect("a node's directory lies in the cluster's").to_owned();
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         self.new_member(&directory, &args, vec![], Fitting::default())?;
+        self.members[node].program = self.members[0].program.clone();
         // Another one may have been here before.
         if self.members[node].data.exists() {
             self.wipe(node)?;

@@ -3,9 +3,8 @@
 use rand::Rng as _;
 use rand::rngs::StdRng;
 
-use super::zipf;
+use super::{amount, pair};
 use crate::HarnessError;
-use crate::chaos::bank::{FUNDS, GROUP};
 use crate::chaos::history::{Operation, Phase, Status};
 use crate::chaos::load::Load;
 
@@ -45,19 +44,9 @@ pub(super) async fn client(load: Load, node: usize, mut random: StdRng) -> Resul
 }
 
 fn choose(random: &mut StdRng, accounts: usize) -> Operation {
-    let group = zipf(random, accounts / GROUP);
-    let from = group * GROUP + zipf(random, GROUP);
+    let (from, to) = pair(random, accounts);
     match random.random_range(0..100) {
-        0..60 => {
-            let to = group * GROUP + (from % GROUP + random.random_range(1..GROUP)) % GROUP;
-            // A tenth asks for more than an account can have by chance.
-            let amount = if random.random_bool(0.1) {
-                random.random_range(FUNDS * 2..FUNDS * 7)
-            } else {
-                random.random_range(1..FUNDS / 10)
-            };
-            Operation::Transfer { from, to, amount }
-        }
+        0..60 => Operation::Transfer { from, to, amount: amount(random) },
         60..92 => Operation::Read { account: from },
         _ => Operation::ReadAll,
     }

@@ -22,7 +22,7 @@ pub(super) fn rows(records: &[Record], faults: &[FaultRecord]) -> Vec<Row> {
     spans.sort_unstable();
     let mut took: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     for record in records.iter().filter(|record| record.phase == Phase::Main && record.status == Status::Ok) {
-        let what = if record.key.is_some() { "writes" } else { "reads" };
+        let what = if record.operation.is_write() { "writes" } else { "reads" };
         let when = if touches(&spans, record) { "during faults" } else { "otherwise" };
         took.entry(format!("{what} {when}")).or_default().push((record.end - record.start) / 1_000);
     }

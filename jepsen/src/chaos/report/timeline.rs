@@ -96,11 +96,11 @@ fn add(svg: &mut String, text: std::fmt::Arguments<'_>) {
 }
 
 fn class_of(record: &Record) -> &'static str {
-    match (record.status, &record.key) {
+    match (record.status, record.operation.is_write()) {
         (Status::Info, _) => "i",
         (Status::Fail, _) => "x",
-        (Status::Ok, Some(_)) => "t",
-        (Status::Ok, None) => "r",
+        (Status::Ok, true) => "t",
+        (Status::Ok, false) => "r",
     }
 }
 
