@@ -42,12 +42,10 @@ mod tests {
             operation: Operation::Transfer { from: 0, to: 1, amount: 5 },
             key: Some(key.to_owned()),
             result: Some(Outcome {
-                code: "posted".to_owned(),
+                code: "posted".into(),
                 index: position,
                 position: Some(position),
-                replayed: false,
-                balances: vec![],
-                available: None,
+                ..Outcome::default()
             }),
             start: 1,
             end: 2,
