@@ -73,8 +73,13 @@ impl Client {
         if status == 200 { Ok(body) } else { Err(HarnessError::Unexpected { request, status, body }) }
     }
 
+    /// Has a node make a backup, and forgets it; returns its length.
+    pub async fn fetch_backup(self) -> Result<usize, HarnessError> {
+        self.download("/v1/cluster/backup").await
+    }
+
     /// Reads an answer to its end and forgets it; returns its length.
-    pub async fn download(&self, path: &str) -> Result<usize, HarnessError> {
+    async fn download(&self, path: &str) -> Result<usize, HarnessError> {
         let request = format!("GET {path}");
         let no_answer = |source| HarnessError::NoAnswer { request: request.clone(), source };
         let response = self.http.get(format!("{}{path}", self.url)).send().await.map_err(no_answer)?;

@@ -126,7 +126,7 @@ impl Hosts {
 
     /// Whatever `from` sends to `to` takes so many milliseconds, drawn anew for every piece, or none any more. What is
     /// sent over one connection arrives in order, what over several does not. False where ways cannot be slow.
-    #[must_use]
+    #[allow(clippy::must_use_candidate, reason = "where a delay ends there is nothing to ask")]
     pub fn delay(&self, from: usize, to: usize, delay_ms: Option<Range<u64>>) -> bool {
         let Self::Proxies(proxies) = self else { return false };
         proxies.delay(from, to, delay_ms);

@@ -117,7 +117,7 @@ impl Cluster {
     /// Has a node's log purged: a new node cannot begin with it then. False if that did not happen in time.
     pub async fn purge(&self, node: usize, within: Duration) -> Result<bool, HarnessError> {
         // A backup begins with a checkpoint, and behind a checkpoint the log is purged.
-        self.client(node).download("/v1/cluster/backup").await?;
+        self.client(node).fetch_backup().await?;
         let deadline = Instant::now() + within;
         while self.purged(node).await? == 0 {
             if Instant::now() > deadline {

@@ -14,7 +14,6 @@ impl Strike<'_> {
         self.hold(500..1_500).await;
         let state = self.kill_leader().await;
         self.set_clock(leader, 0)?;
-        self.struck.push(leader);
         state
     }
 

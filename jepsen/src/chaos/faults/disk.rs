@@ -9,7 +9,7 @@ use crate::chaos::history::{Operation, Phase, Status};
 const NO_DISKS: &str = "these nodes have no disks of their own";
 const NO_SYNCS: &str = "these nodes' syncs cannot be made to fail or to be slow";
 /// A node that cannot write has to stop within this, as long as there is something to write.
-const STOP: Duration = Duration::from_secs(20);
+const STOP: Duration = Duration::from_secs(15);
 /// Less than a node with 256 MiB of memory wants to have free: it refuses writes (docs/operations.md).
 const SHORT: u64 = 120 << 20;
 
@@ -166,23 +166,31 @@ impl Strike<'_> {
         let node = (leader + 1) % self.cluster.size();
         self.struck.push(node);
         let Some(disk) = &self.cluster.rig(node).disk else { return skipped(NO_DISKS) };
-        let filled = aside(|| disk.fill(0));
-        let stopped = match filled {
-            Ok(()) => self.stops(node).await,
-            Err(error) => Err(error),
-        };
+        aside(|| disk.fill(0))?;
+        let outcome = self.needs_room(node).await;
         if let Some(disk) = &self.cluster.rig(node).disk {
             disk.empty()?;
         }
-        if !stopped? {
-            // It may have led meanwhile, or had room in a file that it writes in place.
+        let Some(said) = outcome? else {
             return Ok(FaultState::Indeterminate("the node did not need more room".to_owned()));
-        }
-        let said = self.cluster.last_line(node);
+        };
         self.note(format!("stopped: {said}"));
         self.cluster.kill(node)?;
         self.cluster.restart(node).await?;
         Ok(FaultState::Installed)
+    }
+
+    /// Has a node write more than fits; what it said last, if that ended it.
+    async fn needs_room(&mut self, node: usize) -> Result<Option<String>, HarnessError> {
+        // A backup begins with a checkpoint, and so does an end in order. That neither succeeds is the point.
+        let backup = tokio::spawn(self.cluster.client(node).fetch_backup());
+        let stopped = self.stops(node).await;
+        backup.abort();
+        if !stopped? && self.cluster.stop(node).await.is_ok() {
+            self.cluster.restart(node).await?;
+            return Ok(None);
+        }
+        Ok(Some(self.cluster.last_line(node)))
     }
 
     /// Whether a node ends by itself, soon.

@@ -113,7 +113,7 @@ impl Strike<'_> {
         self.note(format!("up to {most} ms for each piece"));
         self.hold(3_000..6_000).await;
         for (from, to) in all_ways(size) {
-            drop(self.cluster.hosts().delay(from, to, None));
+            self.cluster.hosts().delay(from, to, None);
         }
         Ok(FaultState::Installed)
     }
