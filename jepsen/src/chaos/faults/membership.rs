@@ -41,6 +41,8 @@ impl Strike<'_> {
         }
         let before = self.cluster.log_length(node);
         self.cluster.remove(node).await?;
+        // The refused start left a mark there whose it is.
+        self.cluster.wipe(node)?;
         self.cluster.start_anew(node).await?;
         self.cluster.wait_for_vote(node).await?;
         self.note(format!("node {} was refused, and is now node id {}", node + 1, self.cluster.id(node)));
