@@ -4,6 +4,7 @@
 #   SOAK_SECONDS=N  in all (default 3600); make soak takes it from SECONDS=N
 #   EACH=N          of load and faults in each round (default 180)
 #   SEED=N          of the first round; each after it adds one (default: from the clock)
+#   BINARIES=DIR    where the programs are that were built before (default: they are built)
 #   KEEP=DIR        where reports stay, and histories and logs of rounds that failed (default: target/soak)
 # An hour promises a million definite answers, 300 faults, and every kind of fault that this machine allows.
 set -euo pipefail
@@ -13,11 +14,13 @@ set -euo pipefail
 . "$(dirname "$0")/nemesis.sh"
 
 cd "$ROOT"
-scripts/cargo.sh build --locked --release --bin partita --bin partita-jepsen --example next_level
+if [ -z "${BINARIES:-}" ]; then
+    scripts/cargo.sh build --locked --release --bin partita --bin partita-jepsen --example next_level
+fi
 # From here on the time counts: bash counts SECONDS itself.
 SECONDS=0
 whole=${SOAK_SECONDS:-3600}
-binaries=${CARGO_TARGET_DIR:-target}/release
+binaries=${BINARIES:-${CARGO_TARGET_DIR:-target}/release}
 each=${EACH:-180}
 seed=${SEED:-$(date +%s)}
 keep=${KEEP:-target/soak}

@@ -92,18 +92,21 @@ pub async fn run(plan: Plan, directory: &Path) -> Result<Run, HarnessError> {
     let load = Load::new(nodes, plan.groups * GROUP, Clock::new(), Recorder::create(&history)?);
     let first = load.set_up().await?;
     let clients = load.start(plan.workload, plan.clients_per_node, &mut random);
-    let upgrade = match plan.workload {
-        Workload::Upgrade => Some(upgrade::roll(&mut cluster, &load).await.map_err(|error| error.to_string())),
-        _ => None,
+    let upgrade = if plan.workload == Workload::Upgrade {
+        Some(upgrade::roll(&mut cluster, &load).await.map_err(|error| error.to_string()))
+    } else {
+        None
     };
     let faults = trouble(&mut cluster, &plan.faults, plan.seconds, &mut random, &load).await;
     load.stop(clients).await?;
+    tracing::info!("the load has ended; everything is looked up and read");
     let mut broken = violations(&faults);
     if let Some(node) = cluster.ended_by_itself()? {
         broken.push(format!("node {} ended by itself; it said last:\n{}", node + 1, cluster.log_tail(node)));
     }
     let evidence = judge::gather(&load, &cluster, first).await;
     let records = load.recorder.finish()?;
+    tracing::info!(operations = records.len(), "the checkers begin");
     let verdicts = judge::verdicts(&records, &evidence?, &faults, upgrade.as_ref());
     let found = availability::measure(&records, &faults);
     let mut vacuous = shortfall(&plan, &faults, &found);
