@@ -8,7 +8,7 @@ mix_proxies="slow-ways resets isolate-leader flapping one-way halves pause-leade
 mix_disks="power-loss power-loss-all syncs-fail slow-disk short-disk full-disk slow-and-isolate cut-and-power-loss"
 mix_clocks="clock-jump clock-strobe clock-and-kill pause-leader kill-minority isolate-leader"
 mix_damage="damage-log damage-table damage-manifest damage-snapshot kill-one"
-mix_members="replace grow-and-shrink hand-over kill-leader one-way"
+mix_members="replace lose-data grow-and-shrink hand-over kill-leader one-way"
 
 # Kinds of fault that this machine allows, one a line; the others are named once, with their reasons.
 possible_faults() {

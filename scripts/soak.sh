@@ -3,6 +3,8 @@
 # seed, each fully judged; then what all of them counted. Ends by itself. From the environment:
 #   SOAK_SECONDS=N  in all (default 3600); make soak takes it from SECONDS=N
 #   EACH=N          of load and faults in each round (default 180)
+#   PAUSE=N         milliseconds that each client waits between two questions, so that elections are never the fault of a
+#                   machine that has no time for them (default 15: some 600 operations a second)
 #   SEED=N          of the first round; each after it adds one (default: from the clock)
 #   BINARIES=DIR    where the programs are that were built before (default: they are built)
 #   KEEP=DIR        where reports stay, and histories and logs of rounds that failed (default: target/soak)
@@ -23,6 +25,7 @@ whole=${SOAK_SECONDS:-3600}
 binaries=${BINARIES:-${CARGO_TARGET_DIR:-target}/release}
 each=${EACH:-180}
 seed=${SEED:-$(date +%s)}
+pause=${PAUSE:-15}
 keep=${KEEP:-target/soak}
 PARTITA_COMMIT=$(git describe --always --dirty 2>/dev/null || echo unknown)
 export PARTITA_COMMIT
@@ -49,7 +52,7 @@ while [ "$round" -eq 0 ] || [ $((SECONDS + each)) -le "$whole" ]; do
     directory=$keep/round-$(printf '%03d' $((round + 1)))
     directories+=("$directory")
     # shellcheck disable=SC2086  # the mixes are words
-    one_run "$directory" "$each" --workload "$workload" --nodes "$nodes" --clients "$clients" --seed "$seed" \
+    one_run "$directory" "$each" --workload "$workload" --nodes "$nodes" --clients "$clients" --pause "$pause" --seed "$seed" \
         --nemesis "$(allowed $mixes)" || true
     seed=$((seed + 1))
     round=$((round + 1))

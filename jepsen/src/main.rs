@@ -73,7 +73,8 @@ struct SummaryArguments {
 
 #[derive(Debug, clap::Args)]
 struct RunArguments {
-    /// What the clients do: bank, billing, idempotence, statement, trial-balance, upgrade, mixed
+    /// What the clients do: bank, billing, idempotence, statement, trial-balance, membership, upgrade,
+    /// mixed
     #[arg(long, default_value = "bank")]
     workload: String,
     /// Nodes of the cluster
@@ -82,15 +83,19 @@ struct RunArguments {
     /// Clients on each node, each asking one thing at a time
     #[arg(long, default_value_t = 4)]
     clients: usize,
+    /// Milliseconds that each client waits between two questions; without it a load takes whatever the machine has
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    pause: u64,
     /// Groups of six accounts
     #[arg(long, default_value_t = 4)]
     groups: usize,
     /// Seconds of load and faults
     #[arg(long, default_value_t = 60)]
     time: u64,
-    /// Faults by name, separated by commas; `all`, `none`, or `available`: all that this machine allows
-    #[arg(long, default_value = "all")]
-    nemesis: String,
+    /// Faults by name, separated by commas; `all`, `none`, or `available`: all that this machine allows. Those that
+    /// belong to the workload when left out, which is most often all
+    #[arg(long)]
+    nemesis: Option<String>,
     /// Put nodes on loopback addresses with proxies between them, also where they could have network namespaces
     #[arg(long)]
     proxies: bool,
@@ -146,7 +151,12 @@ async fn one_run(arguments: &RunArguments) -> Result<bool, HarnessError> {
     };
     std::fs::create_dir_all(&directory).map_err(failed("cannot be made"))?;
     let available = Available::here();
-    let faults = faults(&arguments.nemesis, &available)?;
+    let workload = Workload::from_name(&arguments.workload)
+        .ok_or_else(|| HarnessError::NoWorkload { name: arguments.workload.clone() })?;
+    let faults = match &arguments.nemesis {
+        Some(names) => faults(names, &available)?,
+        None => workload.faults().to_vec(),
+    };
     let leader_hits = u64::from(!faults.is_empty());
     let floors = Floors {
         ok: arguments.min_ok,
@@ -154,12 +164,11 @@ async fn one_run(arguments: &RunArguments) -> Result<bool, HarnessError> {
         reads_during_faults: leader_hits * 100,
         leader_hits,
     };
-    let workload = Workload::from_name(&arguments.workload)
-        .ok_or_else(|| HarnessError::NoWorkload { name: arguments.workload.clone() })?;
     let plan = Plan {
         workload,
         nodes: arguments.nodes,
         clients_per_node: arguments.clients,
+        pause_ms: arguments.pause,
         groups: arguments.groups,
         seconds: arguments.time,
         faults,

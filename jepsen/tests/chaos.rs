@@ -26,12 +26,14 @@ async fn passes(plan: Plan) -> Result<(), HarnessError> {
 async fn three_nodes_keep_their_promises_under_faults() -> Result<(), HarnessError> {
     let faults = vec![FaultKind::KillLeader, FaultKind::PauseLeader, FaultKind::IsolateLeader, FaultKind::KillAll];
     let floors = Floors { ok: 500, faults: 3, reads_during_faults: 50, leader_hits: 3 };
+    // All workloads on one cluster: the bank, billing, keys sent again, statements and trial balances.
     passes(Plan {
-        workload: Workload::Bank,
+        workload: Workload::Mixed,
         nodes: 3,
         clients_per_node: 2,
+        pause_ms: 5,
         groups: 3,
-        seconds: 20,
+        seconds: 25,
         faults,
         with_proxies: false,
         seed: 11,
@@ -54,6 +56,7 @@ async fn three_nodes_keep_their_promises_when_disks_and_clocks_fail() -> Result<
         workload: Workload::Bank,
         nodes: 3,
         clients_per_node: 2,
+        pause_ms: 5,
         groups: 3,
         seconds: 25,
         faults,

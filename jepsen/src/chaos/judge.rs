@@ -17,7 +17,8 @@ use super::check::{
     Verdict, availability, caps, effects, heads, indefinite, replays, search, statements, sums, trial_balances,
     upgrades, witness,
 };
-use super::faults::{FaultKind, FaultRecord};
+use super::faults::membership::SNAPSHOT;
+use super::faults::{Class, FaultRecord};
 use super::history::{Operation, Phase, Posting, Record, Status};
 use super::load::Load;
 use super::settlement::{each_attempt, settle};
@@ -79,8 +80,9 @@ pub(super) fn verdicts(
     let Evidence { first, accounts, nodes, heads, feed, statements, leader_changes } = evidence;
     let settlement = settle(history);
     let last = settlement.decided.keys().next_back().copied().unwrap_or(first - 1);
-    let events = Events { leader_changes: leader_changes.clone(), restarts: restarts(faults), snapshots: vec![] };
-    let mut touched = disturbances(faults);
+    let events =
+        Events { leader_changes: leader_changes.clone(), restarts: restarts(faults), snapshots: snapshots(faults) };
+    let mut touched = disturbances(faults.iter());
     if let Some(Ok(upgrade)) = upgrade {
         touched.extend(upgrade.disturbances());
     }
@@ -98,25 +100,29 @@ pub(super) fn verdicts(
         availability::check(&availability::measure(history, faults)),
     ];
     verdicts.extend(upgrade.map(|upgrade| upgrades::check(upgrade, *nodes)));
+    // Who had nothing to look at has nothing to say. What a workload has to give is in its floors.
+    verdicts.retain(|verdict| !verdict.passed() || verdict.counted.iter().any(|(_, number)| *number > 0));
     verdicts
 }
 
 /// Times in which something was done to a node.
-fn disturbances(faults: &[FaultRecord]) -> Vec<Disturbance> {
+fn disturbances<'a>(faults: impl Iterator<Item = &'a FaultRecord>) -> Vec<Disturbance> {
     let of_fault = |fault: &FaultRecord| {
         let (start, end) = (fault.start, fault.end);
         fault.nodes.iter().map(|&node| Disturbance { node, start, end }).collect::<Vec<_>>()
     };
-    faults.iter().flat_map(of_fault).collect()
+    faults.flat_map(of_fault).collect()
 }
 
-/// Those in which a node ended and was started again.
+/// Those in which a node ended and was started again on what it had.
 fn restarts(faults: &[FaultRecord]) -> Vec<Disturbance> {
-    let ends = |fault: &&FaultRecord| {
-        matches!(fault.kind, FaultKind::KillOne | FaultKind::KillLeader | FaultKind::KillMinority | FaultKind::KillAll)
-    };
-    let faults: Vec<FaultRecord> = faults.iter().filter(|fault| fault.installed()).filter(ends).cloned().collect();
-    disturbances(&faults)
+    let ends = |fault: &&FaultRecord| matches!(fault.kind.class(), Class::Kill | Class::PowerLoss | Class::SyncsFail);
+    disturbances(faults.iter().filter(|fault| fault.installed()).filter(ends))
+}
+
+/// Those in which a node took the state as files.
+fn snapshots(faults: &[FaultRecord]) -> Vec<Disturbance> {
+    disturbances(faults.iter().filter(|fault| fault.notes.iter().any(|note| note == SNAPSHOT)))
 }
 
 /// Sends everything again that has no definite answer, with its own key, until it has one.

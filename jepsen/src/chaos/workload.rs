@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::check::Verdict;
+use super::faults::FaultKind;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -17,7 +18,9 @@ pub enum Workload {
     Statement,
     /// The bank and billing, and readers of both trial balances.
     TrialBalance,
-    /// The bank, while every node is replaced by the next version; the faults come after.
+    /// The bank and its readers, while nodes are added, removed, replaced and wiped.
+    Membership,
+    /// The bank and billing, while every node is replaced by the next version; the faults come after.
     Upgrade,
     /// Everything at once on one cluster.
     Mixed,
@@ -34,8 +37,16 @@ pub enum Role {
 }
 
 impl Workload {
-    pub const ALL: [Self; 7] =
-        [Self::Bank, Self::Billing, Self::Idempotence, Self::Statement, Self::TrialBalance, Self::Upgrade, Self::Mixed];
+    pub const ALL: [Self; 8] = [
+        Self::Bank,
+        Self::Billing,
+        Self::Idempotence,
+        Self::Statement,
+        Self::TrialBalance,
+        Self::Membership,
+        Self::Upgrade,
+        Self::Mixed,
+    ];
 
     /// Its name on the command line and in reports.
     #[must_use]
@@ -46,6 +57,7 @@ impl Workload {
             Self::Idempotence => "idempotence",
             Self::Statement => "statement",
             Self::TrialBalance => "trial-balance",
+            Self::Membership => "membership",
             Self::Upgrade => "upgrade",
             Self::Mixed => "mixed",
         }
@@ -67,6 +79,9 @@ impl Workload {
             Self::Statement => vec![(Role::Bank, clients), (Role::StatementReader, 1)],
             Self::TrialBalance => {
                 vec![(Role::Bank, half), (Role::Billing, half), (Role::TrialBalanceReader, 1)]
+            }
+            Self::Membership => {
+                vec![(Role::Bank, half), (Role::Idempotence, half), (Role::StatementReader, 1)]
             }
             Self::Upgrade => {
                 vec![(Role::Bank, half), (Role::Billing, half), (Role::TrialBalanceReader, 1)]
@@ -144,8 +159,27 @@ impl Workload {
             Self::Idempotence => IDEMPOTENCE.to_vec(),
             Self::Statement => [&BANK[..], &STATEMENT].concat(),
             Self::TrialBalance => [&BANK[..1], &BILLING[..1], &TRIAL_BALANCE].concat(),
+            Self::Membership => [&BANK[..], &IDEMPOTENCE, &STATEMENT].concat(),
             Self::Upgrade => [&BANK[..1], &BILLING[..1], &TRIAL_BALANCE[..1]].concat(),
             Self::Mixed => [&BANK[..], &BILLING, &IDEMPOTENCE, &STATEMENT, &TRIAL_BALANCE].concat(),
+        }
+    }
+
+    /// The faults that belong to it, where none are asked for.
+    #[must_use]
+    pub fn faults(self) -> &'static [FaultKind] {
+        match self {
+            Self::Membership => &[
+                FaultKind::Replace,
+                FaultKind::LoseData,
+                FaultKind::GrowAndShrink,
+                FaultKind::HandOver,
+                FaultKind::KillLeader,
+            ],
+            Self::Upgrade => &[FaultKind::KillLeader, FaultKind::KillAll, FaultKind::PauseLeader],
+            Self::Bank | Self::Billing | Self::Idempotence | Self::Statement | Self::TrialBalance | Self::Mixed => {
+                &FaultKind::ALL
+            }
         }
     }
 

@@ -56,12 +56,22 @@ impl Cluster {
             }
             tokio::time::sleep(POLL).await;
         };
-        let others = self.members.iter().enumerate().filter(|(other, _)| *other != node);
-        let join = others.map(|(_, member)| member.place.reached_at().to_owned()).collect();
+        let join = self.others(node);
         let member = &mut self.members[node];
         (member.id, member.join) = (id, join);
         self.hosts.know(id, node);
         self.restart(node).await
+    }
+
+    /// Starts a wiped node under the id that it had, which has to end it; returns what it said.
+    pub async fn start_without_its_data(&mut self, node: usize) -> Result<String, HarnessError> {
+        self.members[node].join = self.others(node);
+        self.start_to_its_end(node).await
+    }
+
+    fn others(&self, node: usize) -> Vec<String> {
+        let others = self.members.iter().enumerate().filter(|(other, _)| *other != node);
+        others.map(|(_, member)| member.place.reached_at().to_owned()).collect()
     }
 
     /// Waits until a node votes, as the others see it.

@@ -56,6 +56,8 @@ pub enum FaultKind {
     DamageSnapshot,
     /// A node is killed, removed, emptied, and taken in under a new id.
     Replace,
+    /// A node's directory is gone: it is refused under its old id, and taken in under a new one.
+    LoseData,
     /// A node more, which votes, and is taken out again.
     GrowAndShrink,
     /// Leadership is handed to somebody.
@@ -97,7 +99,7 @@ pub struct Needs {
 }
 
 impl FaultKind {
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::KillOne,
         Self::KillLeader,
         Self::KillMinority,
@@ -124,6 +126,7 @@ impl FaultKind {
         Self::DamageManifest,
         Self::DamageSnapshot,
         Self::Replace,
+        Self::LoseData,
         Self::GrowAndShrink,
         Self::HandOver,
         Self::ClockAndKill,
@@ -162,6 +165,7 @@ impl FaultKind {
             Self::DamageManifest => "damage-manifest",
             Self::DamageSnapshot => "damage-snapshot",
             Self::Replace => "replace",
+            Self::LoseData => "lose-data",
             Self::GrowAndShrink => "grow-and-shrink",
             Self::HandOver => "hand-over",
             Self::ClockAndKill => "clock-and-kill",
@@ -189,7 +193,7 @@ impl FaultKind {
             Self::SlowDisk => Class::SlowDisk,
             Self::ShortDisk | Self::FullDisk => Class::FullDisk,
             Self::DamageLog | Self::DamageTable | Self::DamageManifest | Self::DamageSnapshot => Class::Damage,
-            Self::Replace | Self::GrowAndShrink | Self::HandOver => Class::Membership,
+            Self::Replace | Self::LoseData | Self::GrowAndShrink | Self::HandOver => Class::Membership,
             Self::ClockAndKill | Self::CutAndPause | Self::SlowAndIsolate | Self::CutAndPowerLoss => Class::Combination,
         }
     }

@@ -1,8 +1,18 @@
 //! Members that come and go.
 
+use std::time::Duration;
+
 use rand::Rng as _;
 
 use super::{FaultState, Strike, Struck};
+
+/// What is noted of a node that took the state as files.
+pub const SNAPSHOT: &str = "it began with a snapshot";
+/// What a node says then.
+const RECEIVES: &str = "a snapshot is received";
+/// What a node is told that comes back with nothing under its old id.
+const LOST: &str = "lost its data";
+const PURGE: Duration = Duration::from_secs(10);
 
 impl Strike<'_> {
     /// Its data is lost, whether it led or not.
@@ -11,6 +21,32 @@ impl Strike<'_> {
         self.struck.push(node);
         self.cluster.replace(node).await?;
         self.note(format!("node {} is now node id {}", node + 1, self.cluster.id(node)));
+        Ok(FaultState::Installed)
+    }
+
+    /// Its directory is gone: under its old id it is refused, for it has promised what it does not know any more. Under
+    /// a new one it begins with a snapshot, where the others' logs do not go back to their beginning.
+    pub(super) async fn lose_data(&mut self) -> Struck {
+        let node = self.leader_or_any().await?;
+        self.struck.push(node);
+        // Whoever leads then.
+        for other in (0..self.cluster.size()).filter(|other| *other != node) {
+            self.cluster.purge(other, PURGE).await?;
+        }
+        self.cluster.kill(node)?;
+        self.cluster.wipe(node)?;
+        let said = self.cluster.start_without_its_data(node).await?;
+        if !said.contains(LOST) {
+            return Ok(FaultState::Violated(format!("node {} was not told that it {LOST}: {said}", node + 1)));
+        }
+        let before = self.cluster.log_length(node);
+        self.cluster.remove(node).await?;
+        self.cluster.start_anew(node).await?;
+        self.cluster.wait_for_vote(node).await?;
+        self.note(format!("node {} was refused, and is now node id {}", node + 1, self.cluster.id(node)));
+        if self.cluster.said_since(node, before).contains(RECEIVES) {
+            self.note(SNAPSHOT);
+        }
         Ok(FaultState::Installed)
     }
 

@@ -14,7 +14,7 @@ mod combined;
 mod damage;
 mod disk;
 pub mod kind;
-mod membership;
+pub mod membership;
 mod network;
 mod process;
 pub mod schedule;
@@ -136,6 +136,7 @@ impl Strike<'_> {
             FaultKind::DamageManifest => self.damage_manifest().await,
             FaultKind::DamageSnapshot => self.damage_snapshot().await,
             FaultKind::Replace => self.replace().await,
+            FaultKind::LoseData => self.lose_data().await,
             FaultKind::GrowAndShrink => self.grow_and_shrink().await,
             FaultKind::HandOver => self.hand_over().await,
             FaultKind::ClockAndKill => self.clock_and_kill().await,
