@@ -42,7 +42,8 @@ rounds=(
     "trial-balance 3 4 disks"
     "statement 5 2 processes ways"
     "mixed 3 2 damage members"
-    "bank 5 2 clocks proxies"
+    "membership 5 2 clocks members"
+    "bank 5 2 proxies clocks"
     "upgrade 3 4 processes"
 )
 directories=()
