@@ -38,7 +38,8 @@ go_on() {
     shift 2
     directories+=("$directory")
     # What failed is counted by the summary.
-    one_run "$directory" "$each" --workload "$workload" --nodes "$nodes" --seed "$seed" --nemesis "$(allowed "$@")" || true
+    one_run "$directory" "$each" --workload "$workload" --nodes "$nodes" --pause 5 --seed "$seed" \
+        --nemesis "$(allowed "$@")" || true
     seed=$((seed + 1))
 }
 go_on bank 3 processes ways

@@ -2,9 +2,9 @@
 # Chaos for a long time: rounds of some minutes, each on a new cluster with another workload, mix of faults, size and
 # seed, each fully judged; then what all of them counted. Ends by itself. From the environment:
 #   SOAK_SECONDS=N  in all (default 3600); make soak takes it from SECONDS=N
-#   EACH=N          of load and faults in each round (default 180)
+#   EACH=N          of load and faults in each round (default 240)
 #   PAUSE=N         milliseconds that each client waits between two questions, so that elections are never the fault of a
-#                   machine that has no time for them (default 15: some 600 operations a second)
+#                   machine that has no time for them (default 4)
 #   SEED=N          of the first round; each after it adds one (default: from the clock)
 #   BINARIES=DIR    where the programs are that were built before (default: they are built)
 #   KEEP=DIR        where reports stay, and histories and logs of rounds that failed (default: target/soak)
@@ -23,9 +23,9 @@ fi
 SECONDS=0
 whole=${SOAK_SECONDS:-3600}
 binaries=${BINARIES:-${CARGO_TARGET_DIR:-target}/release}
-each=${EACH:-180}
+each=${EACH:-240}
 seed=${SEED:-$(date +%s)}
-pause=${PAUSE:-15}
+pause=${PAUSE:-4}
 keep=${KEEP:-target/soak}
 PARTITA_COMMIT=$(git describe --always --dirty 2>/dev/null || echo unknown)
 export PARTITA_COMMIT
