@@ -4,6 +4,7 @@
 #   SECONDS_EACH=N  of load and faults in each run (default 75)
 #   SEEDS=N         of the simulator (default 200)
 #   SEED=N          of the first run; each after it adds one (default: from the clock)
+#   BINARIES=DIR    where the programs are that were built before (default: they are built)
 #   KEEP=DIR        where reports stay, and histories and logs of what failed (default: target/chaos)
 set -euo pipefail
 # shellcheck source=scripts/env.sh
@@ -12,8 +13,10 @@ set -euo pipefail
 . "$(dirname "$0")/nemesis.sh"
 
 cd "$ROOT"
-scripts/cargo.sh build --locked --release --bin partita --bin partita-jepsen --bin simulate
-binaries=${CARGO_TARGET_DIR:-target}/release
+if [ -z "${BINARIES:-}" ]; then
+    scripts/cargo.sh build --locked --release --bin partita --bin partita-jepsen --bin simulate --example next_level
+fi
+binaries=${BINARIES:-${CARGO_TARGET_DIR:-target}/release}
 each=${SECONDS_EACH:-75}
 seeds=${SEEDS:-200}
 seed=${SEED:-$(date +%s)}
@@ -24,7 +27,7 @@ mkdir -p "$keep"
 
 note "seeds 1 to $seeds of the simulator"
 simulated=$seeds
-"$binaries/simulate" --seeds "1..$seeds" >"$keep/simulator.txt" 2>&1 || simulated=0
+"$binaries/simulate" --seeds "1..$((seeds + 1))" >"$keep/simulator.txt" 2>&1 || simulated=0
 tail -n 3 "$keep/simulator.txt"
 
 possible=$(possible_faults)
@@ -35,7 +38,8 @@ go_on() {
     shift 2
     directories+=("$directory")
     # What failed is counted by the summary.
-    one_run "$directory" "$each" --workload "$workload" --nodes "$nodes" --seed "$seed" --nemesis "$(allowed "$@")" || true
+    one_run "$directory" "$each" --workload "$workload" --nodes "$nodes" --pause 5 --seed "$seed" \
+        --nemesis "$(allowed "$@")" || true
     seed=$((seed + 1))
 }
 go_on bank 3 processes ways

@@ -83,6 +83,9 @@ struct RunArguments {
     /// Clients on each node, each asking one thing at a time
     #[arg(long, default_value_t = 4)]
     clients: usize,
+    /// Milliseconds that each client waits between two questions; without it a load takes whatever the machine has
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    pause: u64,
     /// Groups of six accounts
     #[arg(long, default_value_t = 4)]
     groups: usize,
@@ -165,6 +168,7 @@ async fn one_run(arguments: &RunArguments) -> Result<bool, HarnessError> {
         workload,
         nodes: arguments.nodes,
         clients_per_node: arguments.clients,
+        pause_ms: arguments.pause,
         groups: arguments.groups,
         seconds: arguments.time,
         faults,

@@ -33,6 +33,8 @@ pub struct Load {
     /// The greatest position that any answer reflected.
     acknowledged: Arc<AtomicU64>,
     pub watch: Watch,
+    /// How long each client of the load waits between two questions.
+    pub pause: Duration,
 }
 
 impl Load {
@@ -49,6 +51,7 @@ impl Load {
             next_document: Arc::new(AtomicU64::new(1)),
             acknowledged: Arc::new(AtomicU64::new(0)),
             watch: Watch::default(),
+            pause: Duration::ZERO,
         }
     }
 
@@ -166,8 +169,9 @@ impl Load {
         if record.status == Status::Info {
             *client = self.new_client();
         }
-        if record.status != Status::Ok {
-            tokio::time::sleep(BACK_OFF).await;
+        let wait = if record.status == Status::Ok { self.pause } else { self.pause.max(BACK_OFF) };
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
         }
     }
 

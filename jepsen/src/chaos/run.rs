@@ -1,7 +1,7 @@
 //! One run: a cluster, a workload on it, faults one after the other, then healing, the final phase and the verdicts.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -29,6 +29,8 @@ pub struct Plan {
     pub workload: Workload,
     pub nodes: usize,
     pub clients_per_node: usize,
+    /// Of each client between two questions, in milliseconds: without it a load takes whatever the machine has.
+    pub pause_ms: u64,
     /// Of six accounts each.
     pub groups: usize,
     pub seconds: u64,
@@ -89,21 +91,26 @@ pub async fn run(plan: Plan, directory: &Path) -> Result<Run, HarnessError> {
     let mut cluster = Cluster::start_fitted(hosts, plan.nodes, directory, &memory, needs.fitting).await?;
     let nodes = (0..plan.nodes).map(|node| Bookkeeper::new(&cluster.url(node))).collect();
     let history = directory.join("history.jsonl");
-    let load = Load::new(nodes, plan.groups * GROUP, Clock::new(), Recorder::create(&history)?);
+    let mut load = Load::new(nodes, plan.groups * GROUP, Clock::new(), Recorder::create(&history)?);
     let first = load.set_up().await?;
+    load.pause = Duration::from_millis(plan.pause_ms);
     let clients = load.start(plan.workload, plan.clients_per_node, &mut random);
-    let upgrade = match plan.workload {
-        Workload::Upgrade => Some(upgrade::roll(&mut cluster, &load).await.map_err(|error| error.to_string())),
-        _ => None,
+    let upgrade = if plan.workload == Workload::Upgrade {
+        Some(upgrade::roll(&mut cluster, &load).await.map_err(|error| error.to_string()))
+    } else {
+        None
     };
     let faults = trouble(&mut cluster, &plan.faults, plan.seconds, &mut random, &load).await;
     load.stop(clients).await?;
+    load.pause = Duration::ZERO;
+    tracing::info!("the load has ended; everything is looked up and read");
     let mut broken = violations(&faults);
     if let Some(node) = cluster.ended_by_itself()? {
         broken.push(format!("node {} ended by itself; it said last:\n{}", node + 1, cluster.log_tail(node)));
     }
     let evidence = judge::gather(&load, &cluster, first).await;
     let records = load.recorder.finish()?;
+    tracing::info!(operations = records.len(), "the checkers begin");
     let verdicts = judge::verdicts(&records, &evidence?, &faults, upgrade.as_ref());
     let found = availability::measure(&records, &faults);
     let mut vacuous = shortfall(&plan, &faults, &found);

@@ -59,7 +59,10 @@ impl WallClock {
         words.extend(environment.iter().map(String::as_str));
         words.extend(["date", "+%s"]);
         let said = tool("env", &words)?;
-        said.trim().parse().map_err(|_| HarnessError::Tool { command: "date +%s".to_owned(), said })
+        let Ok(seen) = said.trim().parse() else {
+            return Err(HarnessError::Tool { command: "date +%s".to_owned(), said });
+        };
+        Ok(seen)
     }
 }
 

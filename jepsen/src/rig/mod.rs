@@ -16,6 +16,7 @@ use serde::Serialize;
 use syncs::Syncs;
 
 use crate::HarnessError;
+use crate::tool::tool;
 
 /// What all nodes of a cluster are fitted with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -82,6 +83,9 @@ impl Rig {
 /// Why a cluster's nodes cannot be fitted so on this machine, if they cannot.
 #[must_use]
 pub fn obstacle(fitting: Fitting) -> Option<String> {
+    if fitting.disks && !tool("id", &["-u"]).is_ok_and(|id| id.trim() == "0") {
+        return Some("a file system of a node's own needs root".to_owned());
+    }
     let directory = match tempfile::tempdir() {
         Ok(directory) => directory,
         Err(error) => return Some(format!("no temporary directory: {error}")),
@@ -111,7 +115,6 @@ fn written(path: &Path, text: &str) -> Result<(), HarnessError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tool::tool;
 
     const DISKS: Fitting = Fitting { clocks: false, syncs: false, disks: true };
 

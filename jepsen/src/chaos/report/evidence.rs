@@ -19,10 +19,8 @@ pub(super) fn minimal_history(anomaly: &str, records: &[Record]) -> Vec<String> 
     };
     let position = after("position").or_else(|| after("at"));
     let concerns = |record: &Record| {
-        let key = match &record.operation {
-            Operation::Lookup { of } => Some(of.as_str()),
-            _ => record.key.as_deref(),
-        };
+        let key =
+            if let Operation::Lookup { of } = &record.operation { Some(of.as_str()) } else { record.key.as_deref() };
         let decided = record.result.as_ref().and_then(|outcome| outcome.position);
         key.is_some_and(|key| words.contains(key)) || (position.is_some() && decided == position)
     };
@@ -32,27 +30,19 @@ pub(super) fn minimal_history(anomaly: &str, records: &[Record]) -> Vec<String> 
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
-    use crate::chaos::history::{Outcome, Phase, Status};
 
     #[test]
     fn an_anomaly_shows_the_operations_that_it_names() {
-        let record = |key: &str, position| Record {
-            client: 1,
-            operation: Operation::Transfer { from: 0, to: 1, amount: 5 },
-            key: Some(key.to_owned()),
-            result: Some(Outcome {
-                code: "posted".into(),
-                index: position,
-                position: Some(position),
-                ..Outcome::default()
-            }),
-            start: 1,
-            end: 2,
-            status: Status::Ok,
-            phase: Phase::Main,
-            node: 0,
-            why: None,
+        let record = |key: &str, position: u64| {
+            let line = json!({
+                "client": 1, "op": "transfer", "args": {"from": 0, "to": 1, "amount": 5}, "key": key,
+                "result": {"code": "posted", "index": position, "position": position},
+                "start": 1, "end": 2, "status": "ok", "phase": "main", "node": 0,
+            });
+            serde_json::from_value::<Record>(line).unwrap()
         };
         let records = [record("bank-1", 41), record("bank-2", 42), record("bank-12", 43)];
         let shown = |anomaly| minimal_history(anomaly, &records).len();

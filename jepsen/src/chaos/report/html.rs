@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use super::evidence::minimal_history;
 use super::latencies::{ms, rows};
-use super::text::{counts, title, word};
+use super::text::{counted, counts, is_idle, title, word};
 use super::timeline::timeline;
 use super::{Made, not_tested, tallies};
+use crate::chaos::check::Judgement;
 use crate::chaos::run::{Run, complaints};
 
 #[must_use]
@@ -42,7 +43,7 @@ fn head(run: &Run, made: &Made) -> String {
     let rows = [
         ("Command", format!("<code>{}</code>", escape(&made.command))),
         ("Commit", format!("<code>{}</code>", escape(&made.commit))),
-        ("Nodes", format!("{} in {}, {} clients on each", plan.nodes, run.hosts, plan.clients_per_node)),
+        ("Nodes", format!("{} ({}), {} clients on each", plan.nodes, run.hosts, plan.clients_per_node)),
         ("Took", format!("{:.0} s, of which {} s under load and faults", run.seconds, plan.seconds)),
         ("Operations", counts(run)),
         ("History", format!("<code>{}</code>", escape(&run.history.display().to_string()))),
@@ -76,15 +77,18 @@ fn verdicts(run: &Run) -> String {
          at</th></tr>",
     );
     for verdict in &run.verdicts {
-        let counted: Vec<String> = verdict.counted.iter().map(|(what, number)| format!("{number} {what}")).collect();
-        let class = if verdict.passed() { "good" } else { "bad" };
+        let class = match verdict.result {
+            _ if is_idle(verdict) => "idle",
+            Judgement::Passed => "good",
+            Judgement::Failed(_) | Judgement::Unknown(_) => "bad",
+        };
         write!(
             out,
             "<tr><td>{}</td><td><span class=\"badge {class}\">{}</span></td><td>{}</td><td>{}</td></tr>",
             verdict.checker,
-            word(&verdict.result).to_lowercase(),
+            word(verdict).to_lowercase(),
             escape(verdict.claim),
-            escape(&counted.join(", "))
+            escape(&counted(verdict))
         )
         .expect("a string takes everything");
     }
@@ -191,13 +195,13 @@ const STYLE: &str = "\
     @media(prefers-color-scheme:dark){:root{--ink:#e6e8eb;--soft:#9aa4af;--line:#3a4149;--fill:#20252b;--page:#15181c;\
     --good:#3fb97a;--bad:#f2776b;--write:#5aa9e6;--read:#5fc98a;--lost:#f2776b;--not:#8a8f98}}\
     body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--page);margin:0}\
-    main{max-width:1240px;margin:2rem auto;padding:0 1rem}h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}\
+    code{overflow-wrap:anywhere}main{max-width:1240px;margin:2rem auto;padding:0 1rem}h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}\
     table{border-collapse:collapse;width:100%;font-size:.9rem}th,td{text-align:left;vertical-align:top;\
-    padding:.3rem .7rem .3rem 0;border-bottom:1px solid var(--line);overflow-wrap:anywhere}\
+    padding:.3rem .9rem .3rem 0;border-bottom:1px solid var(--line);overflow-wrap:break-word}\
     th{color:var(--soft);font-weight:600}.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}\
     .facts th{width:8rem}\
-    .badge{font-size:.8em;font-weight:600;color:#fff;padding:.1em .55em;border-radius:1em}.badge.good{background:var(--good)}\
-    .badge.bad{background:var(--bad)}pre{background:var(--fill);padding:.8rem;overflow:auto;font-size:.8rem}\
+    .badge{white-space:nowrap;font-size:.8em;font-weight:600;color:#fff;padding:.1em .55em;border-radius:1em}.badge.good{background:var(--good)}\
+    .badge.bad{background:var(--bad)}.badge.idle{background:var(--not)}pre{background:var(--fill);padding:.8rem;overflow:auto;font-size:.8rem}\
     .anomaly{border-left:3px solid var(--bad);padding-left:1rem;margin:1rem 0}\
     .anomaly p{white-space:pre-wrap}svg{width:100%;height:auto;background:var(--page)}\
     svg text{font-size:11px;fill:var(--soft)}svg .rule{stroke:var(--line)}\

@@ -193,7 +193,10 @@ impl Summary {
                 kind.why.get_or_insert_with(|| why.lines().next().unwrap_or("").to_owned());
             }
         }
-        for verdict in &finished.run.verdicts {
+        // A checker that found nothing of its own in a workload says nothing of that run.
+        let looked =
+            |verdict: &&Found| verdict.result != "passed" || verdict.counted.iter().any(|(_, number)| *number > 0);
+        for verdict in finished.run.verdicts.iter().filter(looked) {
             let checker = self.checkers.entry(verdict.checker.clone()).or_default();
             checker.claim.clone_from(&verdict.claim);
             checker.runs += 1;
@@ -372,7 +375,8 @@ impl Summary {
         }
         line("\nVerdicts:".to_owned());
         for (name, of) in &self.checkers {
-            let counted: Vec<String> = of.counted.iter().map(|(what, number)| format!("{number} {what}")).collect();
+            let counted = of.counted.iter().filter(|(_, number)| **number > 0);
+            let counted: Vec<String> = counted.map(|(what, number)| format!("{number} {what}")).collect();
             line(format!("  {name:<14} {} of {} passed: {}", of.passed, of.runs, of.claim));
             line(format!("  {:<14} {}", "", counted.join(", ")));
         }
@@ -473,7 +477,8 @@ impl Summary {
              <th>Looked at</th></tr>",
         );
         for (name, of) in &self.checkers {
-            let counted: Vec<String> = of.counted.iter().map(|(what, number)| format!("{number} {what}")).collect();
+            let counted = of.counted.iter().filter(|(_, number)| **number > 0);
+            let counted: Vec<String> = counted.map(|(what, number)| format!("{number} {what}")).collect();
             write!(
                 out,
                 "<tr><td>{name}</td><td class=\"n\">{} of {}</td><td>{}</td><td>{}</td></tr>",

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::evidence::minimal_history;
 use super::latencies::{ms, rows};
 use super::{Made, not_tested, tallies};
-use crate::chaos::check::Judgement;
+use crate::chaos::check::{Judgement, Verdict};
 use crate::chaos::run::{Run, complaints};
 
 /// For a terminal, and for docs/testing.md.
@@ -19,7 +19,7 @@ pub fn text(run: &Run, made: &Made) -> String {
     out.line(format_args!("{}: {verdict}", title(run)));
     out.line(format_args!("command: {}", made.command));
     out.line(format_args!("commit:  {}", made.commit));
-    out.line(format_args!("nodes:   {} in {}, {} clients on each", plan.nodes, run.hosts, plan.clients_per_node));
+    out.line(format_args!("nodes:   {} ({}), {} clients on each", plan.nodes, run.hosts, plan.clients_per_node));
     out.line(format_args!("history: {}", run.history.display()));
     out.line(format_args!("took:    {:.0} s, of which {} s under load and faults", run.seconds, plan.seconds));
     out.line(format_args!("\nOperations: {}", counts(run)));
@@ -36,9 +36,10 @@ pub fn text(run: &Run, made: &Made) -> String {
     faults(&mut out, run);
     out.line(format_args!("\nVerdicts:"));
     for found in &run.verdicts {
-        let counted: Vec<String> = found.counted.iter().map(|(what, number)| format!("{number} {what}")).collect();
-        out.line(format_args!("  {:<13} {:<8} {}", found.checker, word(&found.result), found.claim));
-        out.line(format_args!("  {:<23}{}", "", counted.join(", ")));
+        out.line(format_args!("  {:<15} {:<9} {}", found.checker, word(found), found.claim));
+        if !is_idle(found) {
+            out.line(format_args!("  {:<25} {}", "", counted(found)));
+        }
     }
     let complaints = complaints(run);
     if !complaints.is_empty() {
@@ -62,19 +63,35 @@ pub(super) fn title(run: &Run) -> String {
     format!("{} on {} nodes, {} s, seed {}", plan.workload.name(), plan.nodes, plan.seconds, plan.seed)
 }
 
-pub(super) fn word(result: &Judgement) -> &'static str {
-    match result {
+pub(super) fn word(verdict: &Verdict) -> &'static str {
+    match verdict.result {
+        _ if is_idle(verdict) => "no matter",
         Judgement::Passed => "passed",
         Judgement::Failed(_) => "FAILED",
         Judgement::Unknown(_) => "UNKNOWN",
     }
 }
 
-/// Whatever was counted and is not zero, by its own name.
+/// Whether nothing of what a checker looks at is in this workload: it says nothing, then. What a workload must have is
+/// among its floors.
+pub(super) fn is_idle(verdict: &Verdict) -> bool {
+    verdict.passed() && verdict.counted.iter().all(|(_, number)| *number == 0)
+}
+
+/// Whatever there was of it.
+pub(super) fn counted(verdict: &Verdict) -> String {
+    let counted = verdict.counted.iter().filter(|(_, number)| *number > 0);
+    counted.map(|(what, number)| format!("{number} {what}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Whatever was counted and is not zero, by its own name; the answers' kinds first, zero or not.
 pub(super) fn counts(run: &Run) -> String {
+    const FIRST: [&str; 3] = ["ok", "fail", "info"];
     let Ok(Value::Object(counts)) = serde_json::to_value(run.operations) else { return String::new() };
-    let said = counts.iter().filter(|(name, number)| **number != 0 || matches!(name.as_str(), "ok" | "fail" | "info"));
-    said.map(|(name, number)| format!("{number} {}", name.replace('_', " "))).collect::<Vec<_>>().join(", ")
+    let first = FIRST.iter().filter_map(|name| Some((*name, counts.get(*name)?)));
+    let others = counts.iter().filter(|(name, number)| !FIRST.contains(&name.as_str()) && **number != 0);
+    let all = first.chain(others.map(|(name, number)| (name.as_str(), number)));
+    all.map(|(name, number)| format!("{number} {}", name.replace('_', " "))).collect::<Vec<_>>().join(", ")
 }
 
 fn faults(out: &mut Page, run: &Run) {

@@ -8,7 +8,7 @@ use crate::chaos::history::{Cents, Item, Operation, Outcome, Record, Status};
 use crate::chaos::settlement::{Asked, each_attempt};
 
 /// Configurations looked at for one group: some seconds.
-const BOUND: usize = 6_000_000;
+const BOUND: usize = 2_000_000;
 
 /// Accounts are counted within the group.
 #[derive(Clone, Debug)]
