@@ -1,13 +1,16 @@
 # The newcomer's two commands are `make demo` and `make test`; `make help` lists the rest.
 # Everything is built with the release profile, so that RocksDB and the dependencies are compiled once.
 
-.PHONY: help demo cluster test chaos planted simulate lint fmt build bench verify setup setup-tests deny
+.PHONY: help demo cluster test chaos soak planted simulate lint fmt build bench verify setup setup-tests setup-chaos deny
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup-tests:
 	@scripts/setup.sh --tests
+
+setup-chaos:
+	@scripts/setup.sh --chaos
 
 setup: ## Install the system packages that the build needs, where missing
 	@scripts/setup.sh
@@ -28,7 +31,7 @@ test: setup-tests ## Formatting, every test, licences and sources of the depende
 	@scripts/cargo.sh test --locked --release --workspace
 	@scripts/deny.sh
 
-chaos: setup ## Real clusters under kills, pauses and cut ways, judged from outside (RUNS=, SECONDS_EACH=, SEED=, KEEP=)
+chaos: setup-chaos ## Ten minutes of faults of every class against real clusters, judged from outside; simulator (SECONDS_EACH=, SEEDS=, SEED=, KEEP=)
 	@scripts/chaos.sh
 
 simulate: setup ## A cluster in one process on virtual time, seed after seed (SEEDS=0..200, JOBS=2)
@@ -36,6 +39,9 @@ simulate: setup ## A cluster in one process on virtual time, seed after seed (SE
 
 planted: setup ## Proof that the tests can fail: plants bugs, each of which must be found (SEEDS=, BUGS=, JOBS=)
 	@scripts/planted.sh
+
+soak: setup-chaos ## The same for long, in rounds that differ (SECONDS=3600, EACH=, SEED=, KEEP=)
+	@SOAK_SECONDS=$(or $(SECONDS),3600) scripts/soak.sh
 
 lint: setup ## Clippy over everything (a build of its own beside the tests')
 	@scripts/cargo.sh clippy --locked --release --workspace --all-targets

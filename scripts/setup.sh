@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs what building Partita needs and this machine lacks: a C++ compiler, make, pkg-config and libclang (for
 # RocksDB and its bindings). Does nothing when all is there. Rust's toolchain is not installed here, only looked for.
-# --tests adds the accounting programs that the tests hold exports against. --check says what is missing and installs
-# nothing.
+# --tests adds the accounting programs that the tests hold exports against, and what --chaos does: what lets clocks be set
+# and disks lose their power (libfaketime, xfs_io, mkfs.ext4, ip, nsenter). Where they cannot be installed this
+# only says so: the faults that need them are left out. --check says what is missing and installs nothing.
 set -euo pipefail
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -36,6 +37,21 @@ missing_packages() {
         { have bean-check && have bean-query && have bean-example; } || echo beancount
     fi
 }
+
+# What makes more kinds of fault possible. Without them those are left out, and reports say so.
+missing_for_faults() {
+    if ! $for_tests && ! $for_chaos; then return; fi
+    have_libfaketime || echo libfaketime
+    have_sbin xfs_io || echo xfsprogs
+    have_sbin mkfs.ext4 || echo e2fsprogs
+    have_sbin ip || echo iproute2
+    have nsenter || echo util-linux
+}
+
+have_libfaketime() { compgen -G '/usr/lib*/*/faketime/libfaketimeMT.so.1' >/dev/null; }
+
+# Programs of the administrator are not in everybody's path.
+have_sbin() { have "$1" || [ -x "/usr/sbin/$1" ] || [ -x "/sbin/$1" ]; }
 
 check_rust() {
     if ! have cargo || ! have rustc; then
@@ -80,18 +96,29 @@ install_packages() {
     fi
 }
 
-for_tests=false check_only=false
+for_tests=false for_chaos=false check_only=false
 for argument in "$@"; do
     case "$argument" in
         --tests) for_tests=true ;;
+        --chaos) for_chaos=true ;;
         --check) check_only=true ;;
-        *) die "unknown argument $argument (--tests, --check)" ;;
+        *) die "unknown argument $argument (--tests, --chaos, --check)" ;;
     esac
 done
 check_rust
 mapfile -t missing < <(missing_packages)
+mapfile -t wanted < <(missing_for_faults)
+if [ $((${#missing[@]} + ${#wanted[@]})) -eq 0 ]; then exit 0; fi
+if $check_only; then die "missing: ${missing[*]} ${wanted[*]}"; fi
+if [ "${#wanted[@]}" -ne 0 ]; then
+    # Most of their faults need root anyway.
+    if have apt-get && root_prefix >/dev/null; then
+        missing+=("${wanted[@]}")
+    else
+        say "some kinds of fault will be left out: not installed without root: ${wanted[*]}"
+    fi
+fi
 if [ "${#missing[@]}" -eq 0 ]; then exit 0; fi
-if $check_only; then die "missing: ${missing[*]}"; fi
 install_packages "${missing[@]}"
 mapfile -t missing < <(missing_packages)
 if [ "${#missing[@]}" -ne 0 ]; then die "still missing after the installation: ${missing[*]}"; fi

@@ -73,6 +73,25 @@ impl Client {
         if status == 200 { Ok(body) } else { Err(HarnessError::Unexpected { request, status, body }) }
     }
 
+    /// Has a node make a backup, and forgets it; returns its length.
+    pub async fn fetch_backup(self) -> Result<usize, HarnessError> {
+        self.download("/v1/cluster/backup").await
+    }
+
+    /// Reads an answer to its end and forgets it; returns its length.
+    async fn download(&self, path: &str) -> Result<usize, HarnessError> {
+        let request = format!("GET {path}");
+        let no_answer = |source| HarnessError::NoAnswer { request: request.clone(), source };
+        let response = self.http.get(format!("{}{path}", self.url)).send().await.map_err(no_answer)?;
+        let status = response.status().as_u16();
+        let bytes = response.bytes().await.map_err(no_answer)?;
+        if status == 200 {
+            return Ok(bytes.len());
+        }
+        let body = String::from_utf8_lossy(&bytes).into_owned();
+        Err(HarnessError::Unexpected { request, status, body })
+    }
+
     /// Every decision so far, of all books.
     pub async fn feed(&self) -> Result<Vec<Value>, HarnessError> {
         self.lines("/v1/journal").await

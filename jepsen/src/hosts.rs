@@ -2,21 +2,26 @@
 //!
 //! Where the user is root, each node has a network namespace of its own on one bridge, and a way is cut by a route
 //! that swallows what is sent to the other node: one direction at a time. The namespaces, the bridge and everything
-//! on it are the run's own and go with it. Everywhere else nodes share the loopback interface and no way can be cut.
+//! on it are the run's own and go with it. Everywhere else, and where ways are to be slow or reset, each node has
+//! loopback addresses of its own and a proxy before its raft port ([`crate::proxies`]).
 
-use std::process::{Command, Stdio};
+use std::ops::Range;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use crate::HarnessError;
 use crate::node::free_address;
+use crate::proxies::Proxies;
+use crate::tool::tool;
 
 /// Runs of one process, so that their names differ.
 static RUNS: AtomicU16 = AtomicU16::new(0);
 
 #[derive(Debug)]
 pub enum Hosts {
+    /// Nothing between them.
     Loopback,
     Namespaces(Network),
+    Proxies(Proxies),
 }
 
 /// A bridge with one namespace for each node. Removed when dropped.
@@ -36,47 +41,104 @@ pub struct Place {
     pub enter: Vec<String>,
     pub listen: String,
     pub raft: String,
+    /// Where its peers reach it, if that is not where it listens for them.
+    pub advertise: Option<String>,
+}
+
+impl Place {
+    /// Where its peers reach it.
+    #[must_use]
+    pub fn reached_at(&self) -> &str {
+        self.advertise.as_deref().unwrap_or(&self.raft)
+    }
 }
 
 impl Hosts {
-    /// Namespaces for `nodes` nodes, or the loopback interface where there can be none.
+    /// Namespaces for `nodes` nodes, or proxies where there can be none.
     pub fn new(nodes: usize) -> Result<Self, HarnessError> {
-        if !may_make_namespaces() {
-            return Ok(Self::Loopback);
-        }
-        Ok(Self::Namespaces(Network::create(nodes)?))
+        if may_make_namespaces() { Ok(Self::Namespaces(Network::create(nodes)?)) } else { Self::with_proxies(nodes) }
     }
 
-    /// Whether ways between nodes can be cut.
+    /// Loopback addresses with a proxy before each node: ways can be slow, too.
+    pub fn with_proxies(nodes: usize) -> Result<Self, HarnessError> {
+        // One more than the cluster begins with: nodes join.
+        Ok(Self::Proxies(Proxies::new(nodes + 1)?))
+    }
+
+    /// In a report's words.
     #[must_use]
-    pub fn can_cut(&self) -> bool {
-        matches!(self, Self::Namespaces(_))
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Loopback => "the loopback interface",
+            Self::Namespaces(_) => "network namespaces",
+            Self::Proxies(_) => "loopback addresses with a proxy before each node",
+        }
     }
 
     pub fn place(&self, node: usize) -> Result<Place, HarnessError> {
         match self {
-            Self::Loopback => Ok(Place { enter: vec![], listen: free_address()?, raft: free_address()? }),
+            Self::Loopback => {
+                Ok(Place { enter: vec![], listen: free_address()?, raft: free_address()?, advertise: None })
+            }
             Self::Namespaces(network) => {
                 let address = network.address(node);
-                let enter = ["ip", "netns", "exec", &network.namespace(node)].map(str::to_owned).to_vec();
-                Ok(Place { enter, listen: format!("{address}:7070"), raft: format!("{address}:7071") })
+                // Not `ip netns exec`, which makes a mount namespace too: a disk that is unmounted would live on in it.
+                let enter = vec!["nsenter".to_owned(), format!("--net=/run/netns/{}", network.namespace(node))];
+                let (listen, raft) = (format!("{address}:7070"), format!("{address}:7071"));
+                Ok(Place { enter, listen, raft, advertise: None })
             }
+            Self::Proxies(proxies) => Ok(Place {
+                enter: vec![],
+                listen: proxies.listen(node),
+                raft: proxies.raft(node),
+                advertise: Some(proxies.advertised(node)),
+            }),
+        }
+    }
+
+    /// Which node goes by an id from now on.
+    pub fn know(&self, id: u64, node: usize) {
+        match self {
+            Self::Loopback | Self::Namespaces(_) => {}
+            Self::Proxies(proxies) => proxies.know(id, node),
         }
     }
 
     /// What `from` sends to `to` is lost from now on. False where nothing can be cut.
     pub fn cut(&self, from: usize, to: usize) -> Result<bool, HarnessError> {
-        let Self::Namespaces(network) = self else { return Ok(false) };
-        network.route(from, "replace", to)?;
+        match self {
+            Self::Loopback => return Ok(false),
+            Self::Namespaces(network) => network.route(from, "replace", to)?,
+            Self::Proxies(proxies) => proxies.cut(from, to, true),
+        }
         Ok(true)
     }
 
     /// What `from` sends to `to` arrives again.
     pub fn join(&self, from: usize, to: usize) -> Result<(), HarnessError> {
         match self {
-            Self::Loopback => Ok(()),
-            Self::Namespaces(network) => network.route(from, "del", to),
+            Self::Loopback => {}
+            Self::Namespaces(network) => network.route(from, "del", to)?,
+            Self::Proxies(proxies) => proxies.cut(from, to, false),
         }
+        Ok(())
+    }
+
+    /// Whatever `from` sends to `to` takes so many milliseconds, drawn anew for every piece, or none any more. What is
+    /// sent over one connection arrives in order, what over several does not. False where ways cannot be slow.
+    #[allow(clippy::must_use_candidate, reason = "where a delay ends there is nothing to ask")]
+    pub fn delay(&self, from: usize, to: usize, delay_ms: Option<Range<u64>>) -> bool {
+        let Self::Proxies(proxies) = self else { return false };
+        proxies.delay(from, to, delay_ms);
+        true
+    }
+
+    /// Breaks all connections of `from` to `to`. False where that cannot be done.
+    #[must_use]
+    pub fn reset(&self, from: usize, to: usize) -> bool {
+        let Self::Proxies(proxies) = self else { return false };
+        proxies.reset(from, to);
+        true
     }
 }
 
@@ -88,7 +150,8 @@ impl Network {
         let network = Self {
             prefix: format!("10.{}.{}", 100 + process % 100, (process / 100 + u32::from(run)) % 250),
             name,
-            nodes,
+            // One more than the cluster begins with: nodes join.
+            nodes: nodes + 1,
         };
         network.set_up().inspect_err(|_| network.remove())?;
         Ok(network)
@@ -155,24 +218,20 @@ fn may_make_namespaces() -> bool {
 }
 
 fn ip(arguments: &[&str]) -> Result<(), HarnessError> {
-    let failed = |said: String| HarnessError::Network { command: format!("ip {}", arguments.join(" ")), said };
-    let output =
-        Command::new("ip").args(arguments).stdin(Stdio::null()).output().map_err(|error| failed(error.to_string()))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+    tool("ip", arguments).map(drop)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
 
     #[test]
     fn a_way_is_cut_in_one_direction_and_joined_again() {
         let hosts = Hosts::new(2).unwrap();
-        if !hosts.can_cut() {
-            eprintln!("not tried: no network namespaces for this user");
+        if !matches!(hosts, Hosts::Namespaces(_)) {
+            eprintln!("SKIPPED: no network namespaces for this user");
             return;
         }
         let (one, two) = (hosts.place(0).unwrap(), hosts.place(1).unwrap());

@@ -2,7 +2,10 @@
 //! so that what it believes about an answer is its own.
 //!
 //! - [`node`]: a `partita serve` process on a loopback port, killed when dropped;
-//! - [`hosts`], [`cluster`]: several of them, killed, paused, cut off from each other and put back;
+//! - [`hosts`], [`proxies`]: where they run, and how the ways between them are cut, slowed down and reset;
+//! - [`rig`]: what makes a node's clock and disk fail;
+//! - [`cluster`]: several nodes, killed, paused, replaced and put back;
+//! - [`tool`]: the machine's own programs;
 //! - [`command`]: the other commands of the binary, run to their end;
 //! - [`client`]: requests and answers as JSON values;
 //! - [`books`]: what a book holds, read whole, so that two can be compared;
@@ -25,7 +28,10 @@ pub mod every_operation;
 pub mod hosts;
 pub mod node;
 pub mod programs;
+pub mod proxies;
 pub mod reads;
+pub mod rig;
+pub mod tool;
 pub mod transfers;
 
 use std::path::PathBuf;
@@ -49,9 +55,13 @@ pub enum HarnessError {
     #[error("no free port on the loopback interface")]
     NoPort(#[source] std::io::Error),
     #[error("{command}: {said}")]
-    Network { command: String, said: String },
+    Tool { command: String, said: String },
+    #[error("the run was interrupted")]
+    Interrupted,
     #[error("no fault is called {name}")]
     NoFault { name: String },
+    #[error("no workload is called {name}")]
+    NoWorkload { name: String },
     #[error("no answer to {request}")]
     NoAnswer {
         request: String,

@@ -184,6 +184,17 @@ impl Node {
         self.child.try_wait().map_err(|source| self.lost(source))
     }
 
+    /// Whether it runs with a library of somebody else's.
+    pub fn has_loaded(&self, library: &Path) -> Result<bool, HarnessError> {
+        let path = PathBuf::from(format!("/proc/{}/maps", self.child.id()));
+        let maps = std::fs::read_to_string(&path).map_err(|source| HarnessError::File {
+            path,
+            what: "cannot be read",
+            source,
+        })?;
+        Ok(maps.contains(&*library.to_string_lossy()))
+    }
+
     /// Whether it, or a node before it on the same directory, said something.
     pub fn said(&self, what: &str) -> Result<bool, HarnessError> {
         let text = std::fs::read(&self.log).map_err(|source| self.lost(source))?;

@@ -2,15 +2,18 @@
 
 use partita_jepsen::HarnessError;
 use partita_jepsen::chaos::faults::FaultKind;
-use partita_jepsen::chaos::report;
+use partita_jepsen::chaos::faults::available::Available;
+use partita_jepsen::chaos::report::{self, Made};
 use partita_jepsen::chaos::run::{Floors, Plan, complaints, run};
-use partita_jepsen::hosts::Hosts;
+use partita_jepsen::chaos::workload::Workload;
 
 async fn passes(plan: Plan) -> Result<(), HarnessError> {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let seed = plan.seed;
     let done = run(plan, directory.path()).await?;
-    eprintln!("{}", report::text(&done, "cargo test -p partita-jepsen --test chaos", "this one"));
+    let command = "cargo test -p partita-jepsen --test chaos".to_owned();
+    let made = Made { command, commit: "this one".to_owned(), unavailable: vec![] };
+    eprintln!("{}", report::text(&done, &made));
     let complaints = complaints(&done);
     if !complaints.is_empty() {
         let kept = directory.keep();
@@ -19,21 +22,47 @@ async fn passes(plan: Plan) -> Result<(), HarnessError> {
     Ok(())
 }
 
-/// Where no way can be cut, the faults are those that need none.
-fn faults(with_cuts: &[FaultKind], without: &[FaultKind]) -> Result<Vec<FaultKind>, HarnessError> {
-    let can_cut = Hosts::new(1)?.can_cut();
-    if !can_cut {
-        eprintln!("not tried: cut ways, for there are no network namespaces for this user");
-    }
-    Ok(if can_cut { with_cuts } else { without }.to_vec())
+#[tokio::test(flavor = "multi_thread")]
+async fn three_nodes_keep_their_promises_under_faults() -> Result<(), HarnessError> {
+    let faults = vec![FaultKind::KillLeader, FaultKind::PauseLeader, FaultKind::IsolateLeader, FaultKind::KillAll];
+    let floors = Floors { ok: 500, faults: 3, reads_during_faults: 50, leader_hits: 3 };
+    // All workloads on one cluster: the bank, billing, keys sent again, statements and trial balances.
+    passes(Plan {
+        workload: Workload::Mixed,
+        nodes: 3,
+        clients_per_node: 2,
+        pause_ms: 5,
+        groups: 3,
+        seconds: 25,
+        faults,
+        with_proxies: false,
+        seed: 11,
+        floors,
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn three_nodes_keep_their_promises_under_faults() -> Result<(), HarnessError> {
-    let faults = faults(
-        &[FaultKind::KillLeader, FaultKind::PauseLeader, FaultKind::IsolateLeader, FaultKind::KillAll],
-        &[FaultKind::KillLeader, FaultKind::PauseLeader, FaultKind::KillAll],
-    )?;
-    let floors = Floors { ok: 500, faults: 3, reads_during_faults: 50, leader_hits: 3 };
-    passes(Plan { nodes: 3, clients_per_node: 2, groups: 3, seconds: 20, faults, seed: 11, floors }).await
+async fn three_nodes_keep_their_promises_when_disks_and_clocks_fail() -> Result<(), HarnessError> {
+    let mut faults = vec![FaultKind::PowerLossAll, FaultKind::SyncsFail, FaultKind::ClockAndKill, FaultKind::DamageLog];
+    for (kind, why) in Available::here().others {
+        if faults.contains(&kind) {
+            eprintln!("SKIPPED: {}: {why}", kind.name());
+        }
+        faults.retain(|other| *other != kind);
+    }
+    let floors = Floors { ok: 500, faults: 1, reads_during_faults: 50, leader_hits: 0 };
+    passes(Plan {
+        workload: Workload::Bank,
+        nodes: 3,
+        clients_per_node: 2,
+        pause_ms: 5,
+        groups: 3,
+        seconds: 25,
+        faults,
+        with_proxies: true,
+        seed: 12,
+        floors,
+    })
+    .await
 }
