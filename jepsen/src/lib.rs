@@ -52,6 +52,8 @@ pub enum HarnessError {
     Network { command: String, said: String },
     #[error("no fault is called {name}")]
     NoFault { name: String },
+    #[error("no workload is called {name}")]
+    NoWorkload { name: String },
     #[error("no answer to {request}")]
     NoAnswer {
         request: String,

@@ -9,6 +9,7 @@ use partita_jepsen::HarnessError;
 use partita_jepsen::chaos::faults::FaultKind;
 use partita_jepsen::chaos::report;
 use partita_jepsen::chaos::run::{Floors, Plan, run};
+use partita_jepsen::chaos::workload::Workload;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -29,6 +30,9 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct RunArguments {
+    /// What the clients do: bank, billing, idempotence, statement, trial-balance, upgrade, mixed
+    #[arg(long, default_value = "bank")]
+    workload: String,
     /// Nodes of the cluster
     #[arg(long, default_value_t = 3)]
     nodes: usize,
@@ -98,7 +102,10 @@ async fn one_run(arguments: &RunArguments) -> Result<bool, HarnessError> {
         reads_during_faults: leader_hits * 100,
         leader_hits,
     };
+    let workload = Workload::from_name(&arguments.workload)
+        .ok_or_else(|| HarnessError::NoWorkload { name: arguments.workload.clone() })?;
     let plan = Plan {
+        workload,
         nodes: arguments.nodes,
         clients_per_node: arguments.clients,
         groups: arguments.groups,

@@ -4,6 +4,7 @@ use partita_jepsen::HarnessError;
 use partita_jepsen::chaos::faults::FaultKind;
 use partita_jepsen::chaos::report;
 use partita_jepsen::chaos::run::{Floors, Plan, complaints, run};
+use partita_jepsen::chaos::workload::Workload;
 use partita_jepsen::hosts::Hosts;
 
 async fn passes(plan: Plan) -> Result<(), HarnessError> {
@@ -35,5 +36,15 @@ async fn three_nodes_keep_their_promises_under_faults() -> Result<(), HarnessErr
         &[FaultKind::KillLeader, FaultKind::PauseLeader, FaultKind::KillAll],
     )?;
     let floors = Floors { ok: 500, faults: 3, reads_during_faults: 50, leader_hits: 3 };
-    passes(Plan { nodes: 3, clients_per_node: 2, groups: 3, seconds: 20, faults, seed: 11, floors }).await
+    passes(Plan {
+        workload: Workload::Bank,
+        nodes: 3,
+        clients_per_node: 2,
+        groups: 3,
+        seconds: 20,
+        faults,
+        seed: 11,
+        floors,
+    })
+    .await
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::check::Judgement;
 use super::faults::{FaultKind, FaultRecord, FaultState};
-use super::history::{Operation, Phase, Record, Status};
+use super::history::{Phase, Record, Status};
 use super::run::{Run, complaints};
 
 /// For a terminal, and for docs/testing.md.
@@ -85,7 +85,7 @@ pub fn html(run: &Run, command: &str, commit: &str) -> String {
     let title = format!("Partita: bank on {} nodes, seed {}", run.plan.nodes, run.plan.seed);
     format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{title}</title><style>{STYLE}</style>\
-         <h1>{title}</h1><pre>{}</pre><h2>Timeline</h2>{}<p class=\"key\"><span class=\"t\">transfers</span> \
+         <h1>{title}</h1><pre>{}</pre><h2>Timeline</h2>{}<p class=\"key\"><span class=\"t\">writes</span> \
          <span class=\"r\">reads</span> <span class=\"i\">no definite answer</span> <span class=\"x\">refused before \
          the proposal</span>; bands are faults; latency on a logarithmic scale from 0.1 ms to 10 s.</p></html>",
         escape(&text(run, command, commit)),
@@ -128,7 +128,7 @@ fn timeline(run: &Run) -> String {
         let class = match (record.status, &record.operation) {
             (Status::Info, _) => "i",
             (Status::Fail, _) => "x",
-            (Status::Ok, Operation::Transfer { .. }) => "t",
+            (Status::Ok, operation) if operation.is_write() => "t",
             (Status::Ok, _) => "r",
         };
         if class == "i" || number % step == 0 {

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{Judgement, Verdict, count};
 use crate::chaos::faults::FaultRecord;
-use crate::chaos::history::{Operation, Phase, Record, Status};
+use crate::chaos::history::{Phase, Record, Status};
 
 /// Counts of the main phase, and the times of recovery in milliseconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -26,10 +26,9 @@ pub struct Availability {
 pub fn measure(history: &[Record], faults: &[FaultRecord]) -> Availability {
     let mut found = Availability::default();
     let main: Vec<&Record> = history.iter().filter(|record| record.phase == Phase::Main).collect();
-    let is_transfer = |record: &&&Record| matches!(record.operation, Operation::Transfer { .. });
     let mut accepted: Vec<(u64, u64)> = main
         .iter()
-        .filter(is_transfer)
+        .filter(|record| record.operation.is_write())
         .filter(|record| record.status == Status::Ok)
         .map(|record| (record.end, record.start))
         .collect();
@@ -43,7 +42,7 @@ pub fn measure(history: &[Record], faults: &[FaultRecord]) -> Availability {
         let overlaps = |fault: &FaultRecord| fault.installed() && fault.start < record.end && record.start < fault.end;
         if record.status == Status::Ok && faults.iter().any(overlaps) {
             found.ok_during_faults += 1;
-            if !matches!(record.operation, Operation::Transfer { .. }) {
+            if !record.operation.is_write() {
                 found.reads_during_faults += 1;
             }
         }

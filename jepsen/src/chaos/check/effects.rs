@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Anomalies, Verdict, count};
-use crate::chaos::history::{Operation, Record, Status};
+use crate::chaos::history::{Record, Status};
+use crate::chaos::settlement::each_attempt;
 
 /// One decision as the journal's feed shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,38 +33,34 @@ pub fn check(history: &[Record], feed: &[FeedDecision]) -> Verdict {
             anomalies.add(|| format!("doubled: key {key} was decided at {first} and at {}", decision.position));
         }
     }
-    let sent: BTreeSet<&str> = history.iter().filter_map(|record| record.key.as_deref()).collect();
+    let mut sent: BTreeSet<&str> = history.iter().filter_map(|record| record.key.as_deref()).collect();
+    let mut possible: BTreeMap<&str, bool> = BTreeMap::new();
+    let mut acknowledged = 0;
+    for record in history {
+        each_attempt(record, |attempt| {
+            let key = attempt.key;
+            sent.insert(key);
+            *possible.entry(key).or_default() |= record.status != Status::Fail;
+            let Some(outcome) = attempt.outcome else { return };
+            acknowledged += 1;
+            let found = positions.get(key);
+            let is_same = found.is_some_and(|decision| {
+                Some(decision.position) == outcome.position && decision.accepted == (outcome.code == "posted")
+            });
+            if !is_same {
+                anomalies.add(|| format!("lost: key {key} was answered {outcome:?}, the journal has {found:?}"));
+            }
+        });
+    }
     for key in positions.keys() {
         if !sent.contains(key) {
             anomalies.add(|| format!("phantom: nobody sent key {key}"));
-        }
-    }
-    let mut possible: BTreeMap<&str, bool> = BTreeMap::new();
-    for record in history {
-        if let (Operation::Transfer { .. }, Some(key)) = (&record.operation, &record.key) {
-            *possible.entry(key).or_default() |= record.status != Status::Fail;
         }
     }
     let denied = possible.iter().filter(|(_, possible)| !**possible);
     for (key, _) in denied.clone() {
         if let Some(decision) = positions.get(key) {
             anomalies.add(|| format!("denied: key {key} was said not to be proposed, and is at {}", decision.position));
-        }
-    }
-    let mut acknowledged = 0;
-    for record in history {
-        let (Operation::Transfer { .. }, Status::Ok, Some(key), Some(outcome)) =
-            (&record.operation, record.status, &record.key, &record.result)
-        else {
-            continue;
-        };
-        acknowledged += 1;
-        let found = positions.get(key.as_str());
-        let is_same = found.is_some_and(|decision| {
-            Some(decision.position) == outcome.position && decision.accepted == (outcome.code == "posted")
-        });
-        if !is_same {
-            anomalies.add(|| format!("lost: key {key} was answered {outcome:?}, the journal has {found:?}"));
         }
     }
     let counted = vec![

@@ -1,11 +1,16 @@
-//! The checkers of the bank workload, one file each. None knows how the ledger works: each believes the history.
+//! The checkers, one file each. None knows how the ledger works: each believes the history.
 
 pub mod availability;
+pub mod caps;
 pub mod effects;
 pub mod heads;
+pub mod indefinite;
+pub mod replays;
 pub mod search;
 pub mod statements;
 pub mod sums;
+pub mod trial_balances;
+pub mod upgrades;
 pub mod witness;
 
 #[cfg(test)]
