@@ -1,10 +1,10 @@
 # The newcomer's two commands are `make demo` and `make test`; `make help` lists the rest.
 # Everything is built with the release profile, so that RocksDB and the dependencies are compiled once.
 
-.PHONY: help demo cluster test chaos soak planted simulate lint fmt build bench verify setup setup-tests setup-chaos deny
+.PHONY: help demo cluster test chaos soak planted simulate lint fmt build bench bench-peers verify setup setup-tests setup-chaos deny
 
 help: ## List the targets
-	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup-tests:
 	@scripts/setup.sh --tests
@@ -54,6 +54,9 @@ deny: ## Licences, sources and known advisories of the dependencies
 
 bench: setup ## Measure throughput and latency through HTTP, with real fsyncs
 	@scripts/bench.sh $(BENCH_ARGS)
+
+bench-peers: ## The usual ledger on PostgreSQL beside Partita, in one run (RUNS=, SECONDS_EACH=, DIR=)
+	@scripts/bench-peers.sh
 
 verify: build ## Recompute everything from the journal of a stopped node: make verify DATA=dir
 	@test -n "$(DATA)" || { echo "say which directory: make verify DATA=dir" >&2; exit 2; }

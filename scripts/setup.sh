@@ -3,7 +3,8 @@
 # RocksDB and its bindings). Does nothing when all is there. Rust's toolchain is not installed here, only looked for.
 # --tests adds the accounting programs that the tests hold exports against, and what --chaos does: what lets clocks be set
 # and disks lose their power (libfaketime, xfs_io, mkfs.ext4, ip, nsenter). Where they cannot be installed this
-# only says so: the faults that need them are left out. --check says what is missing and installs nothing.
+# only says so: the faults that need them are left out. --peers adds the database that make bench-peers compares with.
+# --check says what is missing and installs nothing.
 set -euo pipefail
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -26,6 +27,15 @@ have_libclang() {
     return 1
 }
 
+# Debian keeps a server's programs out of the path.
+have_postgres() {
+    local program
+    for program in /usr/lib/postgresql/*/bin/initdb; do
+        if [ -x "$program" ]; then return 0; fi
+    done
+    have initdb && have pgbench
+}
+
 missing_packages() {
     have "${CXX:-c++}" || echo g++
     have make || echo make
@@ -35,6 +45,9 @@ missing_packages() {
         have hledger || echo hledger
         have ledger || echo ledger
         { have bean-check && have bean-query && have bean-example; } || echo beancount
+    fi
+    if $for_peers; then
+        have_postgres || echo postgresql
     fi
 }
 
@@ -87,6 +100,12 @@ install_packages() {
     # shellcheck disable=SC2206  # the prefix is one or two plain words
     local apt=($as_root env DEBIAN_FRONTEND=noninteractive apt-get)
     local install=(install -y --no-install-recommends "${packages[@]}")
+    # Debian's package would make and start a cluster of its own; whoever has settings for that keeps them.
+    if [[ " ${packages[*]} " == *" postgresql "* ]] && [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+        # shellcheck disable=SC2086  # the prefix is one or two plain words
+        $as_root mkdir -p /etc/postgresql-common
+        echo 'create_main_cluster = false' | $as_root tee /etc/postgresql-common/createcluster.conf >/dev/null
+    fi
     say "installing ${packages[*]}"
     # A fresh image has no package lists, an old one has stale ones: fetch them only when needed.
     if ! "${apt[@]}" "${install[@]}" </dev/null >&2; then
@@ -96,13 +115,14 @@ install_packages() {
     fi
 }
 
-for_tests=false for_chaos=false check_only=false
+for_tests=false for_chaos=false for_peers=false check_only=false
 for argument in "$@"; do
     case "$argument" in
         --tests) for_tests=true ;;
         --chaos) for_chaos=true ;;
+        --peers) for_peers=true ;;
         --check) check_only=true ;;
-        *) die "unknown argument $argument (--tests, --chaos, --check)" ;;
+        *) die "unknown argument $argument (--tests, --chaos, --peers, --check)" ;;
     esac
 done
 check_rust

@@ -4,78 +4,61 @@
 //! the process has ended after its last checkpoint, so nothing is left out because it was written later; throughput
 //! and latency are those of the measured window. Every answer is checked, and so is the ledger's own sum at the end.
 
-mod connection;
+mod args;
+mod body;
+mod check;
 mod disk;
+mod drive;
 mod load;
+mod long;
+mod pace;
+mod profile;
 mod report;
 pub(super) mod reports;
 mod server;
 
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Args;
 use futures::future::join_all;
-use hdrhistogram::Histogram;
-use tokio::process::Command;
 use tokio::signal::ctrl_c;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 
 use super::CliError;
 use super::client::{Client, ClientError};
 use super::output::{Format, print_line};
-use connection::ConnectionError;
-use load::{Load, Shape};
+pub use args::Bench;
+use drive::{Bound, Seen};
+use load::Load;
+use profile::Counters;
 use server::{Cost, Server};
 
-const EXAMPLES: &str = "\
-Examples:
-  partita bench                                  all loads, five seconds each
-  partita bench --only batch-8000 --seconds 20
-  partita bench --only three                     three nodes on this machine's loopback interface
-  partita bench --format json > bench.json
-  partita bench --url http://127.0.0.1:7070      a running server: throughput and latency only, in a book of its own
+const BOOK: &str = "bench";
 
-The client runs on the same machine and shares its processors. Transfers go between 10,000 subaccounts of one control
-account, in the hot loads from one account to all of them. Keys are UUIDv7; requests are made before the clock starts.
-On three nodes the clients talk to the leader; CPU and disk are those of all three.";
-
-#[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
-pub struct Bench {
-    /// Measure this running server instead of starting one for each load
-    #[arg(long, value_name = "URL")]
-    url: Option<String>,
-    /// Measured seconds per load, after a fifth of it as warm-up
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=600))]
-    seconds: u32,
-    /// Only the load of this name, or those whose names contain it
-    #[arg(long, value_name = "TEXT")]
-    only: Option<String>,
-    /// Where the temporary data directories are made; what it is on is what is measured
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    dir: PathBuf,
-    /// Handed to the server as it is, once per use
-    #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
-    serve_arg: Vec<String>,
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    format: Format,
-}
-
-/// One load's figures.
+/// One load's figures, of one run.
 #[derive(Debug)]
 struct Measured {
-    load: Load,
-    /// In the measured window.
-    transfers: u64,
-    window: Duration,
-    /// Microseconds per request, in the measured window.
-    latency_us: Histogram<u64>,
+    seen: Seen,
     /// Of the servers that were started for it: what they cost from the end of set-up to its end.
     cost: Option<Cost>,
-    /// What `cost` is divided by.
-    transfers_with_warm_up: u64,
+    client_cpu: Duration,
+    /// What `cost` and `client_cpu` are divided by.
+    writes_with_warm_up: u64,
+    /// The greatest resident memory of a server.
+    memory_bytes: Option<u64>,
+    /// What all servers recorded while it ran.
+    counters: Counters,
+    long: Option<long::Long>,
+}
+
+/// A load and its runs.
+#[derive(Debug)]
+struct Runs {
+    load: Load,
+    measured: Vec<Measured>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -85,10 +68,10 @@ pub enum BenchError {
         path: PathBuf,
         what: &'static str,
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     #[error("the server could not be started")]
-    Spawn(#[source] std::io::Error),
+    Spawn(#[source] io::Error),
     #[error("the server was not ready within {seconds} s; its log ends with: {log}")]
     NotReady { seconds: u64, log: String },
     #[error("not all {nodes} nodes voted within {seconds} s")]
@@ -101,18 +84,20 @@ pub enum BenchError {
     Connection {
         load: String,
         #[source]
-        source: ConnectionError,
+        source: io::Error,
     },
-    #[error("{load}: expected every transfer to be posted, but was answered {answer}")]
+    #[error("{load}: expected every write to be posted, but was answered {answer}")]
     NotPosted { load: String, answer: String },
-    #[error("{load}: the requests made beforehand ran out before the warm-up was over; the window would be empty")]
-    TooFast { load: String },
-    #[error("{load}: {acknowledged} transfers of 1.00 were acknowledged, but the trial balance sums to {total}")]
+    #[error("{load}: nothing was done in the measured window")]
+    NothingDone { load: String },
+    #[error("{load}: {acknowledged} writes of 1.00 were acknowledged, but the trial balance sums to {total}")]
     WrongTotal { load: String, acknowledged: u64, total: String },
     #[error("interrupted; nothing is reported of a bench that is not whole")]
     Interrupted,
     #[error("no load's name contains {only:?}")]
     NoLoad { only: String },
+    #[error(transparent)]
+    BadUrl(partita_client::BadUrl),
     #[error(transparent)]
     Client(#[from] ClientError),
 }
@@ -129,44 +114,50 @@ impl Bench {
     }
 
     async fn measure_all(&self) -> Result<ExitCode, CliError> {
-        let only = self.only.as_deref().unwrap_or("");
-        let mut loads = load::all();
-        // A whole name means that load, even where it begins another one's.
-        let is_whole_name = loads.iter().any(|load| load.name() == only);
-        loads.retain(|load| if is_whole_name { load.name() == only } else { load.name().contains(only) });
-        // How many nodes a running server has is not ours to say.
-        loads.retain(|load| self.url.is_none() || load.nodes == 1);
-        if loads.is_empty() {
-            return Err(BenchError::NoLoad { only: only.to_owned() }.into());
-        }
+        let mut loads: Vec<_> = self.loads()?.into_iter().map(|load| Runs { load, measured: Vec::new() }).collect();
         let mut syncs = disk::Syncs::new(&self.dir);
-        let mut measured = Vec::new();
-        for load in loads {
-            syncs.measure()?;
-            if self.format == Format::Table {
-                print_line(&format!("{} …", load.name()))?;
+        let count = self.runs();
+        // Every load once, then all again: what changes with time changes for all.
+        for run in 1..=count {
+            for runs in &mut loads {
+                syncs.measure()?;
+                if self.format == Format::Table {
+                    print_line(&format!("{} (run {run} of {count}) …", runs.load.name))?;
+                }
+                let measured = self.measure(&runs.load).await?;
+                if self.format == Format::Table {
+                    print_line(&format!("  {}", report::line(&measured)))?;
+                }
+                runs.measured.push(measured);
             }
-            measured.push(self.measure(load).await?);
         }
         syncs.measure()?;
-        report::print(&report::Report { dir: &self.dir, syncs: &syncs, measured: &measured }, self.format)?;
+        let report = report::Report { dir: &self.dir, syncs: &syncs, loads: &loads, has_profile: self.profile };
+        report::print(&report, self.format)?;
+        if let Some(path) = &self.json {
+            let text = format!("{:#}\n", report::document(&report));
+            std::fs::write(path, text).map_err(|source| CliError::Write { path: path.clone(), source })?;
+        }
         Ok(ExitCode::SUCCESS)
     }
 
-    async fn measure(&self, load: Load) -> Result<Measured, BenchError> {
-        let Some(url) = &self.url else { return self.measure_own(load).await };
-        // Loads repeated against one server must not find each other's book.
-        let book = format!("bench-{}", uuid::Uuid::now_v7());
-        self.drive(load, url, &book).await
+    async fn measure(&self, load: &Load) -> Result<Measured, BenchError> {
+        match &self.url {
+            None => self.measure_own(load).await,
+            // Loads repeated against one server must not find each other's book.
+            Some(url) => self.drive(load, &[url.as_str()], &format!("bench-{}", uuid::Uuid::now_v7())).await,
+        }
     }
 
-    async fn measure_own(&self, load: Load) -> Result<Measured, BenchError> {
+    async fn measure_own(&self, load: &Load) -> Result<Measured, BenchError> {
         let mut servers = self.start_servers(load.nodes).await?;
         let before = servers.iter().map(Server::cost).collect::<Result<Vec<_>, _>>()?;
-        let mut measured = self.drive(load, servers[0].url(), "bench").await?;
-        for server in &servers[1..] {
-            let client = Client::new(server.url())?;
-            load::check_total(&load, &client, "bench", measured.transfers_with_warm_up).await?;
+        let urls: Vec<String> = servers.iter().map(|server| server.url().to_owned()).collect();
+        let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
+        let mut measured = self.drive(load, &urls, BOOK).await?;
+        measured.memory_bytes = servers.iter().filter_map(Server::peak_bytes).max();
+        if self.kill {
+            self.kill(load, &mut servers, &mut measured).await?;
         }
         // Together: with the first of them the others would lose their leader.
         let after = join_all(servers.iter_mut().map(Server::stop)).await;
@@ -174,58 +165,86 @@ impl Bench {
         for (after, before) in after.into_iter().zip(&before) {
             costs.push(after?.since(before));
         }
-        measured.cost = Some(Cost::sum(&costs));
+        // A killed process took its accounts with it.
+        measured.cost = (!self.kill).then(|| Cost::sum(&costs));
+        if let Some(long) = &mut measured.long {
+            long.stored_bytes = Some(servers[0].stored_bytes()?);
+        }
         Ok(measured)
     }
 
     /// A node that is alone, or a cluster, the leader first.
     async fn start_servers(&self, nodes: usize) -> Result<Vec<Server>, BenchError> {
-        let program = std::env::current_exe().map_err(BenchError::Spawn)?;
-        let command = || {
-            let mut command = Command::new(&program);
-            command.arg("serve").args(&self.serve_arg);
-            command
-        };
         if nodes == 1 {
-            return Ok(vec![Server::start(command(), &self.dir).await?]);
+            return Ok(vec![Server::start(self.serve_arg.clone(), &self.dir).await?]);
         }
         let mut servers = Vec::new();
         let mut founder: Option<String> = None;
         for id in 1..=nodes {
             let raft = server::free_address().map_err(BenchError::Spawn)?;
-            let mut command = command();
-            command.args(["--node-id", &id.to_string(), "--raft-listen", &raft]);
+            let mut args = self.serve_arg.clone();
+            args.extend(["--node-id".to_owned(), id.to_string(), "--raft-listen".to_owned(), raft.clone()]);
             if let Some(founder) = &founder {
-                command.args(["--join", founder]);
+                args.extend(["--join".to_owned(), founder.clone()]);
             }
             founder.get_or_insert(raft);
-            servers.push(Server::start(command, &self.dir).await?);
+            servers.push(Server::start(args, &self.dir).await?);
         }
         servers[0].wait_for_voters(nodes).await?;
         Ok(servers)
     }
 
-    async fn drive(&self, load: Load, url: &str, book: &str) -> Result<Measured, BenchError> {
-        let client = Client::new(url)?;
-        load::set_up(&client, book).await?;
-        let window = Duration::from_secs(u64::from(self.seconds));
-        let result = load::drive(&load, url, book, window).await?;
-        load::check_total(&load, &client, book, result.transfers_with_warm_up).await?;
-        Ok(result)
+    /// The load on the first of the servers; all of them must have it in the end.
+    async fn drive(&self, load: &Load, urls: &[&str], book: &str) -> Result<Measured, BenchError> {
+        let clients = urls.iter().map(|url| Client::new(url)).collect::<Result<Vec<_>, _>>()?;
+        let touched = drive::set_up(load, &clients[0], urls[0], book).await?;
+        let before = all_counters(&clients).await?;
+        let cpu_before = server::own_cpu()?;
+        let (marks, marked) = mpsc::unbounded_channel();
+        let bound = self.bound();
+        let progress = tokio::spawn(long::follow(marked, self.format == Format::Table && self.transfers.is_some()));
+        let seen = drive::drive(load, urls[0], book, bound, marks).await?;
+        let client_cpu = server::own_cpu()?.saturating_sub(cpu_before);
+        let millions = progress.await.expect("what follows marks does not panic");
+        let mut counters = Counters::default();
+        for (client, before) in clients.iter().zip(&before) {
+            counters.add(&Counters::of(client).await?.since(before));
+        }
+        for client in &clients {
+            check::total(load, client, book, seen.all_writes + touched).await?;
+        }
+        let long = match bound {
+            Bound::Time(_) => None,
+            Bound::Writes(_) => Some(long::Long::new(millions)),
+        };
+        let writes_with_warm_up = seen.all_writes + touched;
+        Ok(Measured { seen, cost: None, client_cpu, writes_with_warm_up, memory_bytes: None, counters, long })
+    }
+
+    /// SIGKILL to the first node, and a look at what it has when it is back.
+    async fn kill(&self, load: &Load, servers: &mut [Server], measured: &mut Measured) -> Result<(), BenchError> {
+        let path = format!("/v1/books/{BOOK}/accounts/liabilities:wallet");
+        let back = servers[0].kill_and_restart(&path).await?;
+        let client = Client::new(servers[0].url())?;
+        check::total(load, &client, BOOK, measured.writes_with_warm_up).await?;
+        if self.format == Format::Table {
+            // Nobody is served worse when the progress cannot be shown.
+            drop(print_line(&format!(
+                "  killed; it answered again after {:.2} s, and nothing is lost",
+                back.as_secs_f64()
+            )));
+        }
+        if let Some(long) = &mut measured.long {
+            long.restart = Some(back);
+        }
+        Ok(())
     }
 }
 
-impl Load {
-    /// `batch-8000`, `single-32`, with `-hot` behind where one side is always the same account, and `-three` on three nodes.
-    fn name(&self) -> String {
-        let shape = match self.shape {
-            Shape::Batch(size) => format!("batch-{size}"),
-            Shape::Single => format!("single-{}", self.clients),
-        };
-        match (self.hot, self.nodes) {
-            (true, _) => format!("{shape}-hot"),
-            (false, 1) => shape,
-            (false, _) => format!("{shape}-three"),
-        }
+async fn all_counters(clients: &[Client]) -> Result<Vec<Counters>, ClientError> {
+    let mut all = Vec::new();
+    for client in clients {
+        all.push(Counters::of(client).await?);
     }
+    Ok(all)
 }

@@ -11,15 +11,15 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use clap::Args;
+use partita_client::connection::Connection;
 use serde_json::{Value, json};
-use tokio::process::Command;
 use uuid::Uuid;
 
 use super::super::CliError;
 use super::super::client::{Client, ClientError};
 use super::super::output::{self, Format, print_line};
 use super::BenchError;
-use super::connection::{Connection, Prepared};
+use super::drive::{host, write_request};
 use super::server::Server;
 
 const EXAMPLES: &str = "\
@@ -90,9 +90,7 @@ struct Known {
 
 impl BenchReports {
     pub(crate) async fn run(&self) -> Result<ExitCode, CliError> {
-        let mut command = Command::new(std::env::current_exe().map_err(BenchError::Spawn)?);
-        command.arg("serve").args(&self.serve_arg);
-        let mut server = Server::start(command, &self.dir).await?;
+        let mut server = Server::start(self.serve_arg.clone(), &self.dir).await?;
         let started = Instant::now();
         let client = Client::new(server.url())?;
         let known = self.load(&client, server.url()).await?;
@@ -118,13 +116,16 @@ impl BenchReports {
         let patience = Duration::from_secs(10);
         client.post_for(patience, "/v1/books", &Uuid::now_v7().to_string(), Bytes::from(book.to_string())).await?;
         let failed = |source| BenchError::Connection { load: "the book".to_owned(), source };
-        let mut connection = Connection::open(url, format!("/v1/books/{BOOK}/entries:batch")).await.map_err(failed)?;
+        let mut connection = Connection::open(host(url)).await.map_err(failed)?;
+        let path = format!("/v1/books/{BOOK}/entries:batch");
         let batches = self.batches();
         let mut instants = vec![];
         for batch in 0..batches {
-            let body = Bytes::from(self.batch(batch, batches));
-            let (status, answer) = connection.post(Prepared { key: None, body }).await.map_err(failed)?;
-            let answer: Value = serde_json::from_slice(&answer).unwrap_or(Value::Null);
+            let body = self.batch(batch, batches);
+            let request = write_request(&path, None, "application/json");
+            let response = connection.exchange(&request, body.as_bytes()).await.map_err(failed)?;
+            let status = response.status;
+            let answer: Value = serde_json::from_slice(response.body).unwrap_or(Value::Null);
             let is_posted = |result: &Value| result["status"] == "posted";
             let results = answer["results"].as_array().map_or(&[][..], Vec::as_slice);
             if results.len() != GROUP * GROUPS_PER_BATCH || !results.iter().all(is_posted) {

@@ -1,5 +1,6 @@
 //! A server process of the bench's own: started on an empty directory, watched through `/proc`, ended in order.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -14,6 +15,8 @@ const STOP_SECONDS: u64 = 120;
 const POLL: Duration = Duration::from_millis(10);
 /// `USER_HZ`: a constant of Linux's interface on every architecture that Rust's standard library runs on.
 const TICKS_PER_SECOND: u64 = 100;
+/// `st_blocks` counts in these, whatever the file system's are.
+const BLOCK_BYTES: u64 = 512;
 
 /// Since the process began.
 #[derive(Clone, Copy, Debug)]
@@ -29,30 +32,54 @@ pub(super) struct Server {
     pid: u32,
     url: String,
     directory: PathBuf,
+    program: PathBuf,
+    args: Vec<String>,
 }
 
 impl Server {
-    /// `command` lacks only `--data` and `--listen`.
-    pub(super) async fn start(mut command: Command, parent: &Path) -> Result<Self, BenchError> {
+    /// `args` of `serve` lack only `--data` and `--listen`.
+    pub(super) async fn start(args: Vec<String>, parent: &Path) -> Result<Self, BenchError> {
+        let program = std::env::current_exe().map_err(BenchError::Spawn)?;
         let directory = parent.join(format!("partita-bench-{}", uuid::Uuid::now_v7()));
         let cannot = |what| move |source| BenchError::File { path: parent.to_owned(), what, source };
         std::fs::create_dir(&directory).map_err(cannot("no directory can be made in it"))?;
-        let log = std::fs::File::create(directory.join("log")).map_err(cannot("no file can be made in it"))?;
         let address = free_address().map_err(BenchError::Spawn)?;
-        let child = command
-            .arg("--data")
-            .arg(directory.join("data"))
-            .args(["--listen", &address])
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().map_err(BenchError::Spawn)?)
-            .stderr(log)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(BenchError::Spawn)?;
+        let child = spawn(&program, &args, &directory, &address)?;
         let pid = child.id().expect("it was not waited for yet");
-        let server = Self { child, pid, url: format!("http://{address}"), directory };
+        let server = Self { child, pid, url: format!("http://{address}"), directory, program, args };
         server.wait_until_ready().await?;
         Ok(server)
+    }
+
+    /// SIGKILL, and the same again on what it left. How long until it answered a linearizable read.
+    pub(super) async fn kill_and_restart(&mut self, path: &str) -> Result<Duration, BenchError> {
+        self.child.kill().await.map_err(BenchError::Spawn)?;
+        let began = Instant::now();
+        let address = self.url.trim_start_matches("http://").to_owned();
+        self.child = spawn(&self.program, &self.args, &self.directory, &address)?;
+        self.pid = self.child.id().expect("it was not waited for yet");
+        self.wait_until_ready().await?;
+        Client::new(&self.url)?.get(path, &[]).await?;
+        Ok(began.elapsed())
+    }
+
+    /// What its files take on the disk.
+    pub(super) fn stored_bytes(&self) -> Result<u64, BenchError> {
+        let cannot = |source| BenchError::File { path: self.directory.clone(), what: "cannot be looked into", source };
+        let (mut bytes, mut directories) = (0, vec![self.directory.join("data")]);
+        while let Some(directory) = directories.pop() {
+            for entry in std::fs::read_dir(directory).map_err(cannot)? {
+                let entry = entry.map_err(cannot)?;
+                match entry.metadata() {
+                    Ok(metadata) if metadata.is_dir() => directories.push(entry.path()),
+                    Ok(metadata) => bytes += metadata.blocks() * BLOCK_BYTES,
+                    // The server removes files while they are counted.
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(cannot(error)),
+                }
+            }
+        }
+        Ok(bytes)
     }
 
     pub(super) fn url(&self) -> &str {
@@ -60,15 +87,7 @@ impl Server {
     }
 
     pub(super) fn cost(&self) -> Result<Cost, BenchError> {
-        let path = PathBuf::from(format!("/proc/{}/stat", self.pid));
-        let stat = std::fs::read_to_string(&path).map_err(|source| BenchError::File {
-            path,
-            what: "the kernel's accounts cannot be read",
-            source,
-        })?;
-        let ticks: u64 = fields(&stat).skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
-        let cpu = Duration::from_millis(ticks * 1_000 / TICKS_PER_SECOND);
-        Ok(Cost { cpu, disk_bytes: self.disk_bytes() })
+        Ok(Cost { cpu: cpu(&self.pid.to_string())?, disk_bytes: self.disk_bytes() })
     }
 
     /// Ends it with SIGTERM and says what it cost until its very end: its last checkpoint is in the figures.
@@ -185,6 +204,43 @@ impl Cost {
         let disk_bytes = self.disk_bytes.zip(before.disk_bytes).map(|(after, before)| after.saturating_sub(before));
         Self { cpu: self.cpu.saturating_sub(before.cpu), disk_bytes }
     }
+}
+
+fn spawn(program: &Path, args: &[String], directory: &Path, address: &str) -> Result<Child, BenchError> {
+    let log = std::fs::File::options().create(true).append(true).open(directory.join("log"));
+    let log = log.map_err(|source| BenchError::File {
+        path: directory.to_owned(),
+        what: "no file can be made in it",
+        source,
+    })?;
+    Command::new(program)
+        .arg("serve")
+        .args(args)
+        .arg("--data")
+        .arg(directory.join("data"))
+        .args(["--listen", address])
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().map_err(BenchError::Spawn)?)
+        .stderr(log)
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(BenchError::Spawn)
+}
+
+/// What this process itself used so far.
+pub(super) fn own_cpu() -> Result<Duration, BenchError> {
+    cpu("self")
+}
+
+fn cpu(process: &str) -> Result<Duration, BenchError> {
+    let path = PathBuf::from(format!("/proc/{process}/stat"));
+    let stat = std::fs::read_to_string(&path).map_err(|source| BenchError::File {
+        path,
+        what: "the kernel's accounts cannot be read",
+        source,
+    })?;
+    let ticks: u64 = fields(&stat).skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    Ok(Duration::from_millis(ticks * 1_000 / TICKS_PER_SECOND))
 }
 
 /// `/proc/PID/stat` from its third field, the state, on: the second is the program's name in parentheses, which may hold anything.
