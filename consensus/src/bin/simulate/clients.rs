@@ -25,6 +25,9 @@ use crate::trace::{Trace, say};
 /// Decided commands that are sent again now and then.
 const REMEMBERED: usize = 400;
 
+/// Whoever was refused waits so much longer.
+const REFUSED_MS: (u64, u64) = (10, 150);
+
 enum Outcome {
     Answers(Result<Vec<Answer>, SubmitError>),
     Read(Result<Position, ReadError>),
@@ -281,6 +284,7 @@ impl Clients {
                     | SubmitError::ShortOfDisk(_)
                     | SubmitError::ShuttingDown => {
                         self.trace.count("refused unproposed");
+                        self.clients[client].next_at_ms += self.dice.between(REFUSED_MS.0, REFUSED_MS.1);
                         for command in commands {
                             self.refused.refused(command.book, &command.key);
                         }
