@@ -114,6 +114,11 @@ impl Oracle {
         }
     }
 
+    /// The last entry that is known to be committed.
+    pub(crate) fn last_index(&self) -> Option<u64> {
+        self.committed.last().map(|(entry, _)| entry.index)
+    }
+
     pub(crate) fn position(&self) -> Position {
         self.model.position
     }

@@ -84,7 +84,6 @@ impl Invariants {
             Box::new(old_leader_steps_back::OldLeaderStepsBack::default()),
             Box::new(committed_is_kept::CommittedIsKept::default()),
             Box::new(committed_on_a_quorum::CommittedOnAQuorum::default()),
-            Box::new(applied_in_order::AppliedInOrder::default()),
             Box::new(checkpoint_before_purge::CheckpointBeforePurge::default()),
             Box::new(state_behind_log::StateBehindLog),
             Box::new(equal_heads::EqualHeads::default()),
@@ -92,6 +91,8 @@ impl Invariants {
             Box::new(keys_decided_once::KeysDecidedOnce),
             Box::new(debits_equal_credits::DebitsEqualCredits::default()),
             Box::new(tables_follow_from_journal::TablesFollowFromJournal::default()),
+            // Behind those that say which decision is one too many.
+            Box::new(applied_in_order::AppliedInOrder::default()),
         ])
     }
 

@@ -3,8 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use partita_consensus::Role;
-
 use super::Invariant;
 use crate::looks::Seen;
 
@@ -27,8 +25,8 @@ impl Invariant for OldLeaderStepsBack {
         for look in seen.looks.values() {
             let process = (look.node, look.incarnation);
             let is_old = look.raft.leads && newest > Some(look.raft.vote);
-            let role = seen.cluster.node(look.node).map(|node| node.status().role);
-            if !is_old || role != Some(Role::Leader) {
+            let named = seen.cluster.node(look.node).and_then(|node| node.status().leader);
+            if !is_old || named != Some(look.node) {
                 self.steps.remove(&process);
                 continue;
             }
