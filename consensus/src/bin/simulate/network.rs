@@ -29,7 +29,7 @@ const WINDOW_BYTES: usize = 256 << 10;
 const AGAIN_MS: (u64, u64) = (200, 600);
 
 /// Hears what a node says.
-pub(crate) type Witness = Box<dyn FnMut(u64, Said) + Send>;
+pub(crate) type Witness = Box<dyn FnMut(&Host, Said) + Send>;
 
 /// Clones are one network.
 #[derive(Clone)]
@@ -479,7 +479,7 @@ impl AsyncWrite for SimulatedStream {
             _ => wire.conversation.called_says(bytes),
         };
         for said in said {
-            (state.witness)(self.host.node, said);
+            (state.witness)(&self.host, said);
         }
         let what = What::Bytes(Bytes::copy_from_slice(bytes));
         state.send(Arrival { wire: self.wire, side: 1 - self.side, what });

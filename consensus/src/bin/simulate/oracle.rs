@@ -46,12 +46,15 @@ impl Oracle {
         looks: &BTreeMap<u64, Look>,
         trace: &Trace,
     ) -> Result<(), String> {
-        let applied = |look: &Look| look.raft.applied.map_or(0, |id| id.index + 1);
-        let until = looks.values().map(applied).max().unwrap_or(0);
-        for index in u64::try_from(self.committed.len()).expect("64 bits")..until {
+        let committed = |look: &Look| look.raft.committed.max(look.raft.applied).map_or(0, |id| id.index + 1);
+        let until = looks.values().map(committed).max().unwrap_or(0);
+        // Raft may not have said yet what the state already shows.
+        let shown = looks.values().map(|look| look.position).max().unwrap_or_default();
+        while self.next_index() < until || self.position() < shown {
+            let index = self.next_index();
             // A committed entry is on many disks; what others have there is of an earlier term.
             let copies = cluster.machines.values().filter_map(|site| site.disks.log.synced_entry(index));
-            let found = copies.max_by_key(|entry| entry.id.term);
+            let found = copies.max_by_key(|entry| (entry.id.term, entry.id.node));
             let entry = found.ok_or_else(|| format!("entry {index} was applied and is on nobody's disk"))?;
             self.committed.push((entry.id, content(&entry)));
             if entry.kind == EntryKind::Commands {
@@ -60,6 +63,10 @@ impl Oracle {
             trace.count("entries committed");
         }
         Ok(())
+    }
+
+    fn next_index(&self) -> u64 {
+        u64::try_from(self.committed.len()).expect("64 bits")
     }
 
     fn decide(&mut self, entry: &LogEntry) -> Result<(), String> {

@@ -15,7 +15,7 @@ use crate::log_lines;
 use crate::looks::{Look, Seen, look};
 use crate::machine::{WorldClock, watch_panics};
 use crate::nemesis::Nemesis;
-use crate::network::Network;
+use crate::network::{Host, Network};
 use crate::oracle::Oracle;
 use crate::plan::Plan;
 use crate::trace::{Trace, say};
@@ -55,7 +55,7 @@ impl World {
         let clock = WorldClock::default();
         let witness = Arc::new(Mutex::new(Witness::default()));
         let hears = Arc::clone(&witness);
-        let hear = Box::new(move |node, said| hears.lock().hear(node, said));
+        let hear = Box::new(move |host: &Host, said| hears.lock().hear(host, said));
         let network = Network::new(dice.fork(), trace.clone(), plan.latency_ms, hear);
         let nemesis = Nemesis::new(&plan, trace.clone(), dice.fork());
         let clients = Clients::new(&plan, trace.clone(), dice.fork());

@@ -29,6 +29,7 @@ use partita_storage::log::memory::MemoryLog;
 
 use crate::cluster::Site;
 use crate::looks::Seen;
+use crate::network::Host;
 
 pub(crate) use acknowledged_once::AcknowledgedOnce;
 pub(crate) use answers_from_the_journal::{NAME as ANSWERS, check_answer, check_order};
@@ -131,9 +132,10 @@ impl Witness {
         self.votes.given(ballot)
     }
 
-    pub(crate) fn hear(&mut self, node: u64, said: Said) {
+    pub(crate) fn hear(&mut self, host: &Host, said: Said) {
+        let node = host.node;
         let Some(log) = self.logs.get(&node) else { return };
-        let votes = self.votes.hear(node, said, log).map_err(|message| Broken::new("votes are durable", message));
+        let votes = self.votes.hear(host, said, log).map_err(|message| Broken::new("votes are durable", message));
         let heard = votes.and_then(|()| {
             self.appends.hear(node, said, log).map_err(|message| Broken::new("appends are durable", message))
         });
