@@ -147,7 +147,7 @@ impl Attempts {
                     line.0 = Some((node, connection));
                     return Ok(());
                 }
-                not_answered => {
+                not_answered @ (Meaning::NotNow | Meaning::Unknown) => {
                     self.is_uncertain |= matches!(not_answered, Meaning::Unknown);
                     let pause = response.retry_after_seconds.map(|seconds| Duration::from_secs(seconds.into()));
                     let (status, said) = (response.status, said(response.body));
