@@ -63,6 +63,13 @@ pub(crate) struct GaveUp {
     pub last: Arc<Failure>,
 }
 
+impl GaveUp {
+    /// Whether no node takes the body's form.
+    pub(crate) fn is_unsupported(&self) -> bool {
+        matches!(*self.last, Failure::Answered { status: 415, .. })
+    }
+}
+
 /// What a status means to a request that may be sent again.
 enum Meaning {
     Answer,
@@ -74,8 +81,9 @@ enum Meaning {
 
 fn meaning(status: u16) -> Meaning {
     match status {
-        // A body that came too slowly, a caller that asks too often, a node that does not serve.
-        408 | 429 | 503 => Meaning::NotNow,
+        // A body that came too slowly, a form that this node does not know yet, a caller that asks too often, a node that
+        // does not serve.
+        408 | 415 | 429 | 503 => Meaning::NotNow,
         500.. => Meaning::Unknown,
         _ => Meaning::Answer,
     }

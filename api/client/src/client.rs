@@ -45,7 +45,7 @@ impl Default for Config {
             attempt: Duration::from_secs(12),
             batch_items: 8_000,
             requests: 2,
-            format: BatchFormat::Json,
+            format: BatchFormat::default(),
         }
     }
 }
