@@ -63,6 +63,13 @@ pub(crate) struct GaveUp {
     pub last: Arc<Failure>,
 }
 
+impl GaveUp {
+    /// Whether no node takes the body's form.
+    pub(crate) fn is_unsupported(&self) -> bool {
+        matches!(*self.last, Failure::Answered { status: 415, .. })
+    }
+}
+
 /// What a status means to a request that may be sent again.
 enum Meaning {
     Answer,
@@ -74,8 +81,9 @@ enum Meaning {
 
 fn meaning(status: u16) -> Meaning {
     match status {
-        // A body that came too slowly, a caller that asks too often, a node that does not serve.
-        408 | 429 | 503 => Meaning::NotNow,
+        // A body that came too slowly, a form that this node does not know yet, a caller that asks too often, a node that
+        // does not serve.
+        408 | 415 | 429 | 503 => Meaning::NotNow,
         500.. => Meaning::Unknown,
         _ => Meaning::Answer,
     }
@@ -147,7 +155,7 @@ impl Attempts {
                     line.0 = Some((node, connection));
                     return Ok(());
                 }
-                not_answered => {
+                not_answered @ (Meaning::NotNow | Meaning::Unknown) => {
                     self.is_uncertain |= matches!(not_answered, Meaning::Unknown);
                     let pause = response.retry_after_seconds.map(|seconds| Duration::from_secs(seconds.into()));
                     let (status, said) = (response.status, said(response.body));

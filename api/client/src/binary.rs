@@ -18,6 +18,10 @@ const METADATA: u8 = 4;
 /// Bit of an answer's first byte: one decision for all, which is not what this client asks for.
 const ATOMIC: u8 = 1;
 
+pub(crate) fn is_type(content_type: &[u8]) -> bool {
+    content_type.eq_ignore_ascii_case(CONTENT_TYPE.as_bytes())
+}
+
 /// Flags, and room for the count.
 pub(crate) fn open(body: &mut Vec<u8>) {
     body.extend_from_slice(&[0; 5]);

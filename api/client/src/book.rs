@@ -12,7 +12,7 @@ use crate::answers::{
 };
 use crate::attempts::Nodes;
 use crate::client::{Client, Written};
-use crate::encoding::{BatchFormat, Encoding};
+use crate::encoding::BatchFormat;
 use crate::error::Error;
 use crate::forms::{About, Applications, CaptureOf, NewAccount, NewCharge, NewHold, NewPayment, NewRefund, Nothing};
 use crate::items::{Entry, Transfer};
@@ -28,14 +28,10 @@ pub(crate) struct Lanes {
 
 impl Lanes {
     pub(crate) fn new(nodes: &Arc<Nodes>, book: &str, format: BatchFormat, bounds: Bounds) -> Self {
-        let lane = |list: &str, encoding| {
-            Lane::new(Arc::clone(nodes), format!("{}/{list}:batch", root(book)), encoding, bounds)
+        let lane = |list, may_be_binary| {
+            Lane::new(Arc::clone(nodes), format!("{}/{list}:batch", root(book)), list, may_be_binary, bounds)
         };
-        let transfers = match format {
-            BatchFormat::Json => Encoding::Json("transfers"),
-            BatchFormat::Binary => Encoding::BinaryTransfers,
-        };
-        Self { transfers: lane("transfers", transfers), entries: lane("entries", Encoding::Json("entries")) }
+        Self { transfers: lane("transfers", format == BatchFormat::Binary), entries: lane("entries", false) }
     }
 }
 

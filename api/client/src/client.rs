@@ -23,7 +23,7 @@ use crate::parse::{read_problem, said};
 const MOST_KEPT: usize = 64;
 
 /// How a client behaves; the default suits a service beside its ledger.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Config {
     /// How long a call goes on before it ends with [`Error::OutcomeUnknown`] or [`Error::Unavailable`]. A call that
     /// joins others ends with the first of them, up to a second earlier.
@@ -45,7 +45,7 @@ impl Default for Config {
             attempt: Duration::from_secs(12),
             batch_items: 8_000,
             requests: 2,
-            format: BatchFormat::Json,
+            format: BatchFormat::default(),
         }
     }
 }

@@ -9,10 +9,12 @@ use crate::json;
 use crate::parse::{NotResults, Posted, read_results};
 
 /// The form of a batch's body and of its answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BatchFormat {
     Json,
-    /// For transfers; entries always go as JSON. Less work for both sides.
+    /// For transfers, from the first answer on that shows that the ledger knows it; entries always go as JSON. Less work
+    /// for both sides. While nodes are replaced by newer ones, a binary batch goes to one that takes it.
+    #[default]
     Binary,
 }
 
@@ -118,11 +120,7 @@ impl Encoding {
         body: &[u8],
         each: impl FnMut(Result<Posted, Error>),
     ) -> Result<usize, NotResults> {
-        if content_type.eq_ignore_ascii_case(binary::CONTENT_TYPE.as_bytes()) {
-            binary::read_results(body, each)
-        } else {
-            read_results(body, each)
-        }
+        if binary::is_type(content_type) { binary::read_results(body, each) } else { read_results(body, each) }
     }
 
     /// Which item a problem's pointer is about.

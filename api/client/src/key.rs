@@ -30,6 +30,7 @@ impl Keys {
         Self { millis: 0, random: 0 }
     }
 
+    #[expect(clippy::should_implement_trait, reason = "keys never end, and each is drawn where it is needed")]
     pub fn next(&mut self) -> Key {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
         self.next_at(u64::try_from(now).unwrap_or(u64::MAX))

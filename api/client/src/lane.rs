@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 
 use crate::attempts::{Attempts, Line, Nodes};
 use crate::batch::{Batch, Place};
+use crate::binary;
 use crate::connection::Request;
 use crate::encoding::Encoding;
 use crate::error::{Code, Error, Failure, Refusal};
@@ -49,7 +50,8 @@ pub(crate) struct Lane(Arc<Shared>);
 struct Shared {
     nodes: Arc<Nodes>,
     path: String,
-    encoding: Encoding,
+    /// Whether nodes are asked for binary answers; the first that gives one is sent binary batches from then on.
+    may_be_binary: bool,
     bounds: Bounds,
     queue: Mutex<Queue>,
     wake: Notify,
@@ -58,6 +60,8 @@ struct Shared {
 #[derive(Debug)]
 struct Queue {
     keys: Keys,
+    /// Of the next batch that is opened.
+    encoding: Encoding,
     open: Option<Batch>,
     sealed: VecDeque<Batch>,
     /// In open and sealed batches.
@@ -87,9 +91,16 @@ enum Turn {
 }
 
 impl Lane {
-    pub(crate) fn new(nodes: Arc<Nodes>, path: String, encoding: Encoding, bounds: Bounds) -> Self {
+    pub(crate) fn new(
+        nodes: Arc<Nodes>,
+        path: String,
+        list: &'static str,
+        may_be_binary: bool,
+        bounds: Bounds,
+    ) -> Self {
         let queue = Queue {
             keys: Keys::new(),
+            encoding: Encoding::Json(list),
             open: None,
             sealed: VecDeque::new(),
             waiting: 0,
@@ -103,7 +114,8 @@ impl Lane {
             spare: Vec::new(),
             expected: 0,
         };
-        Self(Arc::new(Shared { nodes, path, encoding, bounds, queue: Mutex::new(queue), wake: Notify::new() }))
+        let (queue, wake) = (Mutex::new(queue), Notify::new());
+        Self(Arc::new(Shared { nodes, path, may_be_binary, bounds, queue, wake }))
     }
 
     /// Must be called on a Tokio runtime.
@@ -128,7 +140,7 @@ impl Shared {
 
     fn push(self: &Arc<Self>, item: &impl Item) -> Result<Place, Error> {
         let mut queue = self.lock();
-        let place = queue.write(item, self.encoding, &self.bounds)?;
+        let place = queue.write(item, &self.bounds)?;
         if queue.is_signalled || !queue.has_work() {
             return Ok(place);
         }
@@ -212,13 +224,13 @@ impl Drop for Until<'_> {
 
 impl Queue {
     /// Writes the item into the open batch, or a new one.
-    fn write(&mut self, item: &impl Item, encoding: Encoding, bounds: &Bounds) -> Result<Place, Error> {
+    fn write(&mut self, item: &impl Item, bounds: &Bounds) -> Result<Place, Error> {
         if self.open.as_ref().is_some_and(|open| open.opened.elapsed() > LONGEST_OPEN) {
             self.seal();
         }
         let mut open = match self.open.take() {
             Some(open) => open,
-            None => Batch::open(encoding, mem::take(&mut self.spare), self.expected),
+            None => Batch::open(self.encoding, mem::take(&mut self.spare), self.expected),
         };
         let before = open.bytes();
         let pushed = match item.own_key() {
@@ -322,16 +334,25 @@ impl Sender {
     }
 
     async fn deliver(&self, line: &mut Line, batch: &mut Batch, wakers: &mut Vec<std::task::Waker>) {
-        let Shared { nodes, path, bounds, .. } = &*self.0;
+        let Shared { nodes, path, bounds, may_be_binary, .. } = &*self.0;
         let mut attempts = Attempts::new(batch.opened + bounds.deadline);
         let content_type = Some(batch.encoding().content_type());
-        let request = Request { method: "POST", path, key: None, content_type, accept: content_type };
+        let accept = may_be_binary.then_some(binary::CONTENT_TYPE);
+        let request = Request { method: "POST", path, key: None, content_type, accept };
         while batch.len() > 0 {
             let response = match attempts.exchange(nodes, line, &request, batch.body()).await {
                 Ok(response) => response,
-                Err(gave_up) => return batch.give_up(&gave_up),
+                Err(gave_up) => {
+                    if gave_up.is_unsupported() {
+                        self.0.lock().encoding = Encoding::Json(batch.encoding().list());
+                    }
+                    return batch.give_up(&gave_up);
+                }
             };
             if response.status == 200 {
+                if *may_be_binary && binary::is_type(response.content_type) {
+                    self.0.lock().encoding = Encoding::BinaryTransfers;
+                }
                 if batch.answer(response.content_type, response.body, wakers).is_err() {
                     return batch.give_up(&attempts.unreadable(response.status, response.body));
                 }

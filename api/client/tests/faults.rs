@@ -10,10 +10,16 @@ use partita_client::{Amount, Client, Code, Config, Error, Failure, Transfer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+const BINARY: &str = "application/vnd.partita.transfers.v1";
+
 #[derive(Clone, Copy, Debug)]
 enum Act {
     /// 200, with a result for each item.
     Post,
+    /// The same in the binary form.
+    PostBinary,
+    /// The same, to JSON; to anything else 415.
+    PostJson,
     /// This status, with this code.
     Say(u16, &'static str),
     /// 200, and what is no answer.
@@ -45,16 +51,32 @@ async fn server(script: &[Act]) -> Server {
 
 async fn serve(mut stream: TcpStream, script: Arc<Mutex<VecDeque<Act>>>, seen: Arc<Mutex<Vec<Vec<String>>>>) {
     while let Some(body) = request(&mut stream).await {
-        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
-        let items = body["transfers"].as_array().unwrap();
-        let keys: Vec<_> = items.iter().map(|item| item["idempotency_key"].as_str().unwrap().to_owned()).collect();
+        let is_json = body[0] == b'{';
+        let keys = if is_json { json_keys(&body) } else { binary_keys(&body) };
         seen.lock().unwrap().push(keys.clone());
         let act = {
             let mut script = script.lock().unwrap();
             if script.len() > 1 { script.pop_front().unwrap() } else { script[0] }
         };
         let (status, answer) = match act {
-            Act::Post => {
+            Act::PostJson if !is_json => (415, r#"{"code":"unsupported_media_type"}"#.to_owned()),
+            Act::PostBinary => {
+                let count = u32::try_from(keys.len()).unwrap();
+                let mut answer = vec![0];
+                answer.extend_from_slice(&count.to_le_bytes());
+                for number in 1..=u64::from(count) {
+                    // Replayed: a status and two numbers.
+                    answer.push(1);
+                    answer.extend_from_slice(&number.to_le_bytes());
+                    answer.extend_from_slice(&7_u64.to_le_bytes());
+                }
+                let head =
+                    format!("HTTP/1.1 200 x\r\ncontent-type: {BINARY}\r\ncontent-length: {}\r\n\r\n", answer.len());
+                stream.write_all(head.as_bytes()).await.unwrap();
+                stream.write_all(&answer).await.unwrap();
+                continue;
+            }
+            Act::Post | Act::PostJson => {
                 let result =
                     |number| format!(r#"{{"status":"posted","number":{number},"position":7,"balances":["1","2"]}}"#);
                 let results: Vec<_> = (1..=keys.len()).map(result).collect();
@@ -76,14 +98,43 @@ async fn serve(mut stream: TcpStream, script: Arc<Mutex<VecDeque<Act>>>, seen: A
     }
 }
 
+fn json_keys(body: &[u8]) -> Vec<String> {
+    let body: serde_json::Value = serde_json::from_slice(body).unwrap();
+    let items = body["transfers"].as_array().unwrap();
+    items.iter().map(|item| item["idempotency_key"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Of items without details.
+fn binary_keys(body: &[u8]) -> Vec<String> {
+    let (head, mut rest) = body.split_at(5);
+    let mut keys = Vec::new();
+    while !rest.is_empty() {
+        assert_eq!(rest[0], 0, "no details");
+        let mut at = 1;
+        let mut texts = Vec::new();
+        for _text in 0..4 {
+            let end = at + 1 + usize::from(rest[at]);
+            texts.push(String::from_utf8(rest[at + 1..end].to_vec()).unwrap());
+            at = end;
+        }
+        keys.push(texts.remove(0));
+        rest = &rest[at + 1 + 16..];
+    }
+    assert_eq!(head[1..], u32::try_from(keys.len()).unwrap().to_le_bytes());
+    keys
+}
+
 async fn request(stream: &mut TcpStream) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     loop {
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+        if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+            let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
             let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+            let body = &bytes[end + 4..];
             if body.len() == length.parse::<usize>().unwrap() {
-                return Some(body.as_bytes().to_vec());
+                let is_json = head.contains("content-type: application/json");
+                assert_eq!(is_json, body[0] == b'{', "{head}");
+                return Some(body.to_vec());
             }
         }
         if stream.read_buf(&mut bytes).await.ok()? == 0 {
@@ -163,6 +214,28 @@ async fn at_the_deadline_it_says_what_is_known() {
         Err(Error::Unavailable { last }) => assert!(matches!(*last, Failure::Connect { .. }), "{last:?}"),
         other => panic!("{other:?}"),
     }
+}
+
+#[tokio::test]
+async fn the_binary_form_is_used_once_it_was_seen_and_left_where_it_is_not_taken() {
+    let node = server(&[Act::PostBinary, Act::PostBinary, Act::PostJson]).await;
+    let book = Client::with(&node.url, config(300)).unwrap().book("acme");
+    // JSON answered in binary, then binary answered in binary.
+    assert!(book.transfer(&transfer()).await.unwrap().is_replayed);
+    assert!(book.transfer(&transfer()).await.unwrap().is_replayed);
+    // An older node has taken the place of the one before: nothing is decided, and the next call is JSON again.
+    match book.transfer(&transfer()).await {
+        Err(Error::Unavailable { last }) => assert!(matches!(*last, Failure::Answered { status: 415, .. }), "{last:?}"),
+        other => panic!("{other:?}"),
+    }
+    assert!(!book.transfer(&transfer()).await.unwrap().is_replayed);
+    // With another node beside it that takes it, nobody notices.
+    let (old, new) = (server(&[Act::PostBinary, Act::PostJson]).await, server(&[Act::PostBinary]).await);
+    let book = Client::with(&format!("{},{}", old.url, new.url), config(5_000)).unwrap().book("acme");
+    for _call in 0..3 {
+        assert!(book.transfer(&transfer()).await.unwrap().is_replayed);
+    }
+    assert_eq!((old.seen.lock().unwrap().len(), new.seen.lock().unwrap().len()), (2, 2));
 }
 
 #[tokio::test]
