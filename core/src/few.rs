@@ -79,7 +79,8 @@ mod tests {
                 *few.at(place) += value;
                 *map.entry(key).or_insert(0) += value;
                 for key in 0..40 {
-                    prop_assert_eq!(few.place(&key).map(|place| few.row(place)), map.get_key_value(&key).map(|row| (*row.0, *row.1)).as_ref());
+                    let found = few.place(&key).map(|place| *few.row(place));
+                    prop_assert_eq!(found, map.get(&key).map(|value| (key, *value)));
                 }
             }
             let rows: BTreeMap<u16, u64> = few.into_iter().collect();
