@@ -21,7 +21,7 @@ use super::{Entry, State, next_of};
 use crate::codec::{Levels, fingerprint};
 use crate::engine::{MemoryEngine, TableEngine};
 use crate::log::memory::Power;
-use crate::snapshot::{Checkpoints, MemoryStore, StateHome, TableStore};
+use crate::snapshot::{Checkpoints, MemoryStore, StateHome};
 
 const BOOK: BookId = BookId(1);
 
