@@ -32,13 +32,13 @@ truncate-not-synced         | simulate | log matching, appends are durable, comm
 mark-not-lowered            | simulate | a log reaches its mark
 log-purged-early            | simulate | checkpoint before purge, state behind log
 checkpoint-ahead-of-log     | simulate | every node starts, state behind log
-keys-left-out               | simulate | tables follow from the journal, keys decided once, decided by the rules
+keys-left-out               | simulate | tables follow from the journal, keys decided once, decided by the rules, applied in order
 refund-totals-not-restored  | simulate | decided by the rules, equal heads, tables follow from the journal
 expiries-not-restored       | simulate | decided by the rules, equal heads
 entry-applied-twice         | simulate | decided by the rules, equal heads, tables follow from the journal, nothing panics
 batch-reordered             | simulate | answers from the journal, decided by the rules
-last-key-unchecked          | simulate | decided by the rules, keys decided once, answers from the journal
-refusal-forgotten           | simulate | decided by the rules, keys decided once, answers from the journal
+last-key-unchecked          | simulate | decided by the rules, keys decided once, answers from the journal, applied in order
+refusal-forgotten           | simulate | decided by the rules, keys decided once, answers from the journal, applied in order
 replay-answers-the-newest   | simulate | answers from the journal
 balance-after-off-by-one    | simulate | decided by the rules
 control-misses-a-line       | simulate | decided by the rules, tables follow from the journal

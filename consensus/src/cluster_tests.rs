@@ -440,45 +440,6 @@ async fn a_leader_that_nobody_hears_takes_no_writes_and_confirms_no_reads() {
     nodes.are_equal(last).await;
 }
 
-/// What the old leader acknowledged is in the new one's log, but the new one cannot know that it is committed before an
-/// entry of its own is. Until then it confirms no read, though a quorum hears it.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_new_leader_confirms_no_read_before_its_own_first_entry() {
-    let mut nodes = Nodes::start(3).await;
-    decide(&nodes, &[1, 2, 3], 1).await;
-    let old = nodes.leader(&[1, 2, 3]).await;
-    let acknowledged = decide(&nodes, &[old], 2).await;
-    let rest: Vec<u64> = nodes.ids().into_iter().filter(|id| *id != old).collect();
-    for id in &rest {
-        // Votes are saved; entries are not, so that no entry of the next term is committed.
-        let disks = &nodes.places[usize::try_from(*id - 1).unwrap()].disks;
-        disks.log.entry_gate.close();
-    }
-    nodes.place(old).kill().await;
-    let next = loop {
-        let next = nodes.leader(&rest).await;
-        if next != old && nodes.node(next).status().role == Role::Leader {
-            break next;
-        }
-        sleep(Duration::from_millis(5)).await;
-    };
-    let reader = nodes.node(next);
-    let waiting = tokio::spawn(async move { reader.barrier(soon()).await });
-    let follower = rest.iter().copied().find(|id| *id != next).unwrap();
-    let asking = nodes.node(follower);
-    let asked = asking.barrier(in_ms(1_500)).await;
-    assert!(asked.is_err(), "a follower was told that it may read: {asked:?}");
-    assert!(!waiting.is_finished(), "the new leader let a read pass before it knew what is committed");
-    assert_eq!(nodes.leader(&rest).await, next, "it led all the while");
-    for id in &rest {
-        nodes.places[usize::try_from(*id - 1).unwrap()].disks.log.entry_gate.open();
-    }
-    assert_eq!(timeout_at(soon(), waiting).await.unwrap().unwrap(), Ok(()));
-    assert!(nodes.node(next).reader().position() >= acknowledged);
-    asking.barrier(soon()).await.unwrap();
-    assert!(asking.reader().position() >= acknowledged);
-}
-
 /// The leader's log is held up: a follower's sync and another's are a quorum all the same, because entries are sent
 /// before they are synced here.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

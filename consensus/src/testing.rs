@@ -137,23 +137,18 @@ impl Gate {
 pub(crate) struct GatedLog<L> {
     pub(crate) log: L,
     pub(crate) gate: Gate,
-    /// A second gate, for entries alone: votes pass.
-    pub(crate) entry_gate: Gate,
     pub(crate) commits: Arc<Mutex<Vec<usize>>>,
 }
 
 impl<L> GatedLog<L> {
     pub(crate) fn new(log: L) -> Self {
-        Self { log, gate: Gate::default(), entry_gate: Gate::default(), commits: Arc::default() }
+        Self { log, gate: Gate::default(), commits: Arc::default() }
     }
 }
 
 impl<L: LogEngine> LogEngine for GatedLog<L> {
     fn commit(&self, batch: &[LogWrite]) -> Result<(), LogError> {
         self.gate.pass();
-        if batch.iter().any(|write| matches!(write, LogWrite::Entry { .. })) {
-            self.entry_gate.pass();
-        }
         self.commits.lock().push(batch.len());
         self.log.commit(batch)
     }
