@@ -3,10 +3,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Anomalies, Verdict, count};
+use super::{Anomalies, Judgement, Verdict, count};
 use crate::chaos::billing::{Document, DocumentKind, RefundState, Request};
 use crate::chaos::history::{Cents, Detail, Operation, Phase, Record, Status};
 use crate::chaos::settlement::{Asked, Settlement};
+
+/// What the final phase read of each document; none where it is not known.
+type Finals = BTreeMap<(DocumentKind, u64), Option<Document>>;
 
 /// What was asked for, of everything that was accepted.
 #[derive(Default)]
@@ -36,19 +39,24 @@ pub fn check(history: &[Record], settlement: &Settlement<'_>) -> Verdict {
         }
     }
     let mut seen = 0;
-    let mut finals: BTreeMap<(DocumentKind, u64), Document> = BTreeMap::new();
+    let mut finals = Finals::new();
     for record in history {
         let Some(outcome) = record.result.as_ref().filter(|_| record.status == Status::Ok) else { continue };
-        let Some(Detail::Document(document)) = outcome.detail.as_deref() else { continue };
-        seen += 1;
-        if !within_caps(document) {
-            anomalies.add(|| format!("{:?} on node {} showed {document:?}", record.operation, record.node));
+        let document = match outcome.detail.as_deref() {
+            Some(Detail::Document(document)) => Some(*document),
+            _ => None,
+        };
+        if let Some(document) = &document {
+            seen += 1;
+            if !within_caps(document) {
+                anomalies.add(|| format!("{:?} on node {} showed {document:?}", record.operation, record.node));
+            }
         }
         if let (Operation::Document { kind, id }, Phase::Final) = (&record.operation, record.phase) {
-            finals.insert((*kind, *id), *document);
+            finals.insert((*kind, *id), document);
         }
     }
-    let compared = compare(&accepted, &finals, &mut anomalies);
+    let (compared, unread) = compare(&accepted, &finals, &mut anomalies);
     let racing = racing_refunds(history);
     let of = |code: &str| refused.get(code).copied().unwrap_or(0);
     let counted = vec![
@@ -63,7 +71,11 @@ pub fn check(history: &[Record], settlement: &Settlement<'_>) -> Verdict {
         ("already_exists", of("already_exists")),
     ];
     let claim = "no more is captured than authorised, applied than open, refunded than captured, however requests race";
-    Verdict { checker: "caps", claim, result: anomalies.judge(), counted }
+    let mut result = anomalies.judge();
+    if result == Judgement::Passed && unread > 0 {
+        result = Judgement::Unknown(format!("{unread} documents could not be read in the end"));
+    }
+    Verdict { checker: "caps", claim, result, counted }
 }
 
 fn within_caps(document: &Document) -> bool {
@@ -77,54 +89,70 @@ fn within_caps(document: &Document) -> bool {
     }
 }
 
-/// The documents as they were in the end against what was accepted; returns how many were compared.
-fn compare(accepted: &Accepted, finals: &BTreeMap<(DocumentKind, u64), Document>, anomalies: &mut Anomalies) -> u64 {
+/// The documents as they were in the end against what was accepted; returns how many were compared, and how many nobody
+/// could read.
+fn compare(accepted: &Accepted, finals: &Finals, anomalies: &mut Anomalies) -> (u64, u64) {
     let mut refunded: BTreeMap<u64, Cents> = BTreeMap::new();
-    let mut compared = 0;
-    let lost = |kind: DocumentKind, id: u64| format!("{kind:?} {id} was accepted and is not there in the end");
+    let mut reading = Reading { finals, compared: 0, unread: 0 };
     for (id, (payment, amount)) in &accepted.refunds {
-        match finals.get(&(DocumentKind::Refund, *id)) {
-            Some(Document::Refund { state, amount: shown, .. }) => {
-                compared += 1;
-                if shown != amount {
-                    anomalies.add(|| format!("refund {id} of {amount} is one of {shown}"));
-                }
-                if *state != RefundState::Failed {
-                    *refunded.entry(*payment).or_default() += amount;
-                }
-            }
-            _ => anomalies.add(|| lost(DocumentKind::Refund, *id)),
+        let Some(Document::Refund { state, amount: shown, .. }) = reading.find(DocumentKind::Refund, *id, anomalies)
+        else {
+            continue;
+        };
+        if shown != *amount {
+            anomalies.add(|| format!("refund {id} of {amount} is one of {shown}"));
         }
+        if state != RefundState::Failed {
+            *refunded.entry(*payment).or_default() += amount;
+        }
+    }
+    if reading.unread > 0 {
+        // What went back of a payment is not known then.
+        return (reading.compared, reading.unread);
     }
     for (id, amount) in &accepted.payments {
         let expected = refunded.get(id).copied().unwrap_or(0);
-        match finals.get(&(DocumentKind::Payment, *id)) {
-            Some(Document::Payment { captured, refunded, .. }) => {
-                compared += 1;
-                if captured > amount {
-                    anomalies.add(|| format!("of payment {id} {captured} is captured, {amount} was authorised"));
-                }
-                if *refunded != expected || expected > *captured {
-                    anomalies.add(|| {
-                        format!("payment {id}: {expected} went back, it says {refunded}, {captured} was captured")
-                    });
-                }
-            }
-            _ => anomalies.add(|| lost(DocumentKind::Payment, *id)),
+        let Some(Document::Payment { captured, refunded, .. }) = reading.find(DocumentKind::Payment, *id, anomalies)
+        else {
+            continue;
+        };
+        if captured > *amount {
+            anomalies.add(|| format!("of payment {id} {captured} is captured, {amount} was authorised"));
+        }
+        if refunded != expected || expected > captured {
+            anomalies
+                .add(|| format!("payment {id}: {expected} went back, it says {refunded}, {captured} was captured"));
         }
     }
     for (id, amount) in &accepted.charges {
-        match finals.get(&(DocumentKind::Charge, *id)) {
-            Some(Document::Charge { open, credited, .. }) => {
-                compared += 1;
-                if open + credited > *amount {
-                    anomalies.add(|| format!("charge {id} of {amount} has {open} open and {credited} credited"));
-                }
-            }
-            _ => anomalies.add(|| lost(DocumentKind::Charge, *id)),
+        let Some(Document::Charge { open, credited, .. }) = reading.find(DocumentKind::Charge, *id, anomalies) else {
+            continue;
+        };
+        if open + credited > *amount {
+            anomalies.add(|| format!("charge {id} of {amount} has {open} open and {credited} credited"));
         }
     }
-    compared
+    (reading.compared, reading.unread)
+}
+
+struct Reading<'a> {
+    finals: &'a Finals,
+    compared: u64,
+    unread: u64,
+}
+
+impl Reading<'_> {
+    fn find(&mut self, kind: DocumentKind, id: u64, anomalies: &mut Anomalies) -> Option<Document> {
+        match self.finals.get(&(kind, id)) {
+            Some(Some(document)) => {
+                self.compared += 1;
+                return Some(*document);
+            }
+            Some(None) => anomalies.add(|| format!("{kind:?} {id} was accepted and is not there in the end")),
+            None => self.unread += 1,
+        }
+        None
+    }
 }
 
 /// Refunds under way at the same time as another one of the same payment.
