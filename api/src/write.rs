@@ -369,23 +369,3 @@ fn results_as<'a, R: Results<'a>>(app: &App, names: &'a Names, answers: &[Answer
 fn written<'a, R: Results<'a>>(results: R) -> Response {
     (StatusCode::OK, [(header::CONTENT_TYPE, R::CONTENT_TYPE)], results.finish()).into_response()
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use partita_core::id::DocumentId;
-    use partita_core::operation::VoidHold;
-
-    /// A retry after midnight is the same request: what is stamped into a command is not of its content.
-    #[test]
-    fn the_day_that_is_stamped_is_no_content() {
-        let second = 1_000_000_000;
-        let midnight = 20_456 * 86_400 * second;
-        let operation = || Operation::VoidHold(VoidHold { id: DocumentId::new("h_1").expect("an id") });
-        let at = |now| stamp(None, Key::new("k").expect("a key"), operation(), Timestamp(now));
-        let (before, after) = (at(midnight - second), at(midnight + second));
-        assert_eq!(before.today.to_string(), "2026-01-02");
-        assert_eq!(after.today.to_string(), "2026-01-03");
-        assert_eq!(before.fingerprint, after.fingerprint);
-    }
-}

@@ -228,6 +228,13 @@ impl Cluster {
         self.machines.get(&id)?.process.as_ref()?.node.as_ref()
     }
 
+    /// Who leads, as a node would say now, by its own clock.
+    pub(crate) fn leader_named_by(&self, id: u64) -> Option<u64> {
+        let process = self.machines.get(&id)?.process.as_ref()?;
+        let _inside = process.runtime.enter();
+        process.node.as_ref()?.status().leader
+    }
+
     /// Nodes that run and are not stopped.
     pub(crate) fn live(&self) -> Vec<u64> {
         let lives = |machine: &&Site| {

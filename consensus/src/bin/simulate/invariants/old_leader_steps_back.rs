@@ -25,7 +25,7 @@ impl Invariant for OldLeaderStepsBack {
         for look in seen.looks.values() {
             let process = (look.node, look.incarnation);
             let is_old = look.raft.leads && newest > Some(look.raft.vote);
-            let named = seen.cluster.node(look.node).and_then(|node| node.status().leader);
+            let named = seen.cluster.leader_named_by(look.node);
             if !is_old || named != Some(look.node) {
                 self.steps.remove(&process);
                 continue;
