@@ -195,7 +195,9 @@ fn read_place(text: &str) -> Result<PostingRef, Problem> {
 /// Goes through the journal, decision by decision, from either end.
 fn scan(app: &App, names: &Names, scan: &Scan<'_>, start: Option<PostingRef>, limit: usize) -> ListJson<PostingJson> {
     let newest = scan.query.newest();
-    let head = app.reader().position().0;
+    let as_of = app.look(|view| view.position());
+    app.reflect(as_of);
+    let head = as_of.0;
     let mut next = start.map_or(if newest { head } else { 1 }, |start| start.position.0);
     let mut data = vec![];
     let (mut last, mut scanned) = (start, 0);
@@ -276,17 +278,20 @@ impl Chain {
         Self { key, after, waiting: std::collections::VecDeque::new(), read_to: after, exhausted: false }
     }
 
-    fn fill(&mut self, app: &App, newest: bool) {
-        if !self.waiting.is_empty() || self.exhausted {
-            return;
-        }
+    /// Takes none that was decided after `as_of`: pieces are read one after the other, while writes go on.
+    fn fill(&mut self, app: &App, newest: bool, as_of: Position) {
         let order = if newest { Order::Newest } else { Order::Oldest };
-        let postings = app.past(|reader| reader.postings(&self.key, order, self.read_to, 200));
-        match postings.last() {
-            None => self.exhausted = true,
-            Some(last) => self.read_to = Some(last.line.after.ordinal),
+        while self.waiting.is_empty() && !self.exhausted {
+            let postings = app.past(|reader| reader.postings(&self.key, order, self.read_to, 200));
+            match postings.last() {
+                None => self.exhausted = true,
+                Some(last) => {
+                    self.read_to = Some(last.line.after.ordinal);
+                    self.exhausted = !newest && last.reference.position > as_of;
+                }
+            }
+            self.waiting.extend(postings.into_iter().filter(|posting| posting.reference.position <= as_of));
         }
-        self.waiting.extend(postings);
     }
 
     fn next_at(&self) -> Option<PostingRef> {
@@ -303,10 +308,12 @@ fn merge(
     limit: usize,
 ) -> ListJson<PostingJson> {
     let newest = query.newest();
+    let as_of = app.look(|view| view.position());
+    app.reflect(as_of);
     let mut data = vec![];
     let mut scanned = 0;
     loop {
-        chains.iter_mut().for_each(|chain| chain.fill(app, newest));
+        chains.iter_mut().for_each(|chain| chain.fill(app, newest, as_of));
         let ready = chains.iter_mut().filter(|chain| !chain.waiting.is_empty());
         let next =
             if newest { ready.max_by_key(|chain| chain.next_at()) } else { ready.min_by_key(|chain| chain.next_at()) };
