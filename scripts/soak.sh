@@ -4,7 +4,7 @@
 #   SOAK_SECONDS=N  in all (default 3600); make soak takes it from SECONDS=N
 #   EACH=N          of load and faults in each round (default 240)
 #   PAUSE=N         milliseconds that each client waits between two questions, so that elections are never the fault of a
-#                   machine that has no time for them (default 4)
+#                   machine that has no time for them, and judging takes less than the load (default 8)
 #   SEED=N          of the first round; each after it adds one (default: from the clock)
 #   BINARIES=DIR    where the programs are that were built before (default: they are built)
 #   KEEP=DIR        where reports stay, and histories and logs of rounds that failed (default: target/soak)
@@ -25,7 +25,7 @@ whole=${SOAK_SECONDS:-3600}
 binaries=${BINARIES:-${CARGO_TARGET_DIR:-target}/release}
 each=${EACH:-240}
 seed=${SEED:-$(date +%s)}
-pause=${PAUSE:-4}
+pause=${PAUSE:-8}
 keep=${KEEP:-target/soak}
 PARTITA_COMMIT=$(git describe --always --dirty 2>/dev/null || echo unknown)
 export PARTITA_COMMIT
