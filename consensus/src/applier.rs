@@ -217,6 +217,9 @@ impl<S: TableStore> ApplierThread<S> {
         let position = self.applier.position();
         self.position.send_if_modified(|seen| std::mem::replace(seen, position) != position);
         metrics::histogram!("partita_apply_seconds").record(began.elapsed().as_secs_f64());
+        let journal = self.applier.journal_work();
+        metrics::histogram!("partita_journal_seconds").record(journal.spent.as_secs_f64());
+        metrics::counter!("partita_journal_bytes_total").increment(u64::try_from(journal.bytes).unwrap_or(u64::MAX));
         metrics::gauge!("partita_applied_position").set(approximate(position.0));
         if let Some(responder) = entry.responder {
             responder.send(Answers(answers));

@@ -4,21 +4,28 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use parking_lot::RwLock;
-use partita_core::decision::{Answer, Command};
+use partita_core::decision::{Answer, Command, Decision};
 use partita_core::execute::{Executed, execute};
 use partita_core::id::Position;
 use partita_core::planted::executing;
 
 use super::checkpoint::Sealed;
 use super::head::Applied;
+use super::journaling::{Journaled, Journaling};
 use super::prefetch::prefetch;
 use super::working::{WorkingSet, or_stop};
-use crate::codec::{Writer, write_decision};
 use crate::engine::TableEngine;
-use crate::journal::block::BlockBuilder;
-use crate::tree::{LEAF, leaf_of};
+
+/// From so many commands on, a second thread makes a raft entry's blocks and hashes while they are executed: about a
+/// millisecond of work, against which starting the thread is nothing.
+const BESIDE_COMMANDS: usize = 256;
+/// Decisions handed over to it at one time.
+const HANDED_OVER: usize = 64;
 
 /// What the applier, the checkpointer and the readers have in common.
 #[derive(Debug)]
@@ -60,6 +67,16 @@ pub struct Applier<E> {
     asked: u64,
     /// Whether it was for the last entry.
     asks: bool,
+    journal: JournalWork,
+}
+
+/// What the journal had of one raft entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JournalWork {
+    /// Of its blocks.
+    pub bytes: usize,
+    /// For making blocks and hashes; in a large entry beside the execution.
+    pub spent: Duration,
 }
 
 impl<E> fmt::Debug for Applier<E> {
@@ -71,7 +88,16 @@ impl<E> fmt::Debug for Applier<E> {
 impl<E: TableEngine> Applier<E> {
     pub(super) fn new(shared: Arc<Shared<E>>, generation_limit_bytes: usize) -> Self {
         let applied = shared.working.read().applied.clone();
-        Self { shared, applied, generation_limit_bytes, generation_bytes: 0, is_dirty: false, asked: 0, asks: true }
+        Self {
+            shared,
+            applied,
+            generation_limit_bytes,
+            generation_bytes: 0,
+            is_dirty: false,
+            asked: 0,
+            asks: true,
+            journal: JournalWork::default(),
+        }
     }
 
     /// The last raft entry that the state includes; nothing yet if its raft bytes are empty.
@@ -83,6 +109,12 @@ impl<E: TableEngine> Applier<E> {
     #[must_use]
     pub fn position(&self) -> Position {
         self.shared.position()
+    }
+
+    /// Of the last entry.
+    #[must_use]
+    pub fn journal_work(&self) -> JournalWork {
+        self.journal
     }
 
     /// The store underneath, for replacing it.
@@ -98,6 +130,11 @@ impl<E: TableEngine> Applier<E> {
     /// If the entry was applied already, if an invariant of the ledger does not hold, or if the state cannot be
     /// read: the node stops.
     pub fn apply(&mut self, applied: Applied, commands: Vec<Command>) -> Vec<Answer> {
+        self.apply_with(applied, commands, BESIDE_COMMANDS)
+    }
+
+    /// The same with as many threads for `beside` commands and more.
+    pub(super) fn apply_with(&mut self, applied: Applied, commands: Vec<Command>, beside: usize) -> Vec<Answer> {
         let is_first = self.applied.raft.is_empty();
         assert!(is_first || applied.index > self.applied.index, "raft entry {} is applied twice", applied.index);
         if self.asks {
@@ -106,19 +143,16 @@ impl<E: TableEngine> Applier<E> {
         let mut working = self.shared.working.write();
         let asked_before = std::mem::replace(&mut self.asked, working.asked());
         working.is_executing = true;
-        let before = working.head.position;
-        let mut answers = Vec::with_capacity(commands.len());
-        let last = if commands.len() > 1 { commands.len() } else { 0 };
-        for (number, command) in (1..).zip(commands) {
-            executing(number == last);
-            let Executed { expired, answer } = execute(&mut *working, &command);
-            working.unblocked.extend(expired);
-            if let Answer::Decided(decision) = &answer {
-                working.unblocked.push(Arc::clone(decision));
-            }
-            answers.push(answer);
-        }
-        write_journal(&mut working, before, applied.index);
+        let books = commands.iter().map(|command| command.book);
+        let journaling = Journaling::begin(applied.index, working.tree.clone(), working.charts.trees(books));
+        let (answers, journaled) = if commands.len() < beside {
+            execute_alone(&mut working, commands, journaling)
+        } else {
+            execute_beside(&mut working, commands, journaling)
+        };
+        let bytes = journaled.blocks.iter().map(|(_, block)| block.len()).sum();
+        self.journal = JournalWork { bytes, spent: journaled.spent };
+        enter(&mut working, journaled);
         working.applied = applied.clone();
         working.is_executing = false;
         self.generation_bytes = working.generation_bytes;
@@ -160,39 +194,85 @@ impl<E: TableEngine> Applier<E> {
     }
 }
 
-/// Puts the decisions of one raft entry into blocks and hash trees.
-fn write_journal<E: TableEngine>(working: &mut WorkingSet<E>, before: Position, raft_index: u64) {
-    let decisions = std::mem::take(&mut working.unblocked);
-    let mut next = before;
-    let mut builder = BlockBuilder::new(raft_index);
-    let mut prefixed = Vec::new();
-    for decision in &decisions {
-        next = next.next();
-        assert_eq!(decision.position, next, "positions are gapless");
-        let mut writer = Writer::from_vec(std::mem::take(&mut prefixed));
-        writer.byte(LEAF);
-        write_decision(decision, &mut writer);
-        prefixed = writer.into_vec();
-        let bytes = &prefixed[1..];
-        if !builder.fits(bytes.len()) {
-            finish(working, std::mem::replace(&mut builder, BlockBuilder::new(raft_index)));
+/// `made` gets each decision as soon as it is made, in order.
+fn execute_all<E: TableEngine>(
+    working: &mut WorkingSet<E>,
+    commands: Vec<Command>,
+    mut made: impl FnMut(&Arc<Decision>),
+) -> Vec<Answer> {
+    let last = if commands.len() > 1 { commands.len() } else { 0 };
+    let mut answers = Vec::with_capacity(commands.len());
+    for (number, command) in (1..).zip(commands) {
+        executing(number == last);
+        let Executed { expired, answer } = execute(working, &command);
+        let decided = match &answer {
+            Answer::Decided(decision) => Some(Arc::clone(decision)),
+            Answer::Replayed { .. } | Answer::KeyReused { .. } => None,
+        };
+        for decision in expired.into_iter().chain(decided) {
+            made(&decision);
+            working.unblocked.push(decision);
         }
-        builder.push(decision, bytes);
-        let leaf = leaf_of(&prefixed);
-        prefixed.clear();
-        working.tree.push(leaf);
-        working.charts.push_leaf(decision.book, leaf);
+        answers.push(answer);
     }
-    assert_eq!(working.head.position, next, "every decision of the head is in the journal");
-    assert_eq!(working.tree.size(), next.0, "every decision is in the hash tree");
-    if !builder.is_empty() {
-        finish(working, builder);
-    }
+    answers
 }
 
-fn finish<E: TableEngine>(working: &mut WorkingSet<E>, builder: BlockBuilder) {
-    let first = builder.first().expect("a block that is finished has a decision");
-    let block = builder.finish();
-    working.generation_bytes += block.len();
-    working.journal.append(first, block);
+fn execute_alone<E: TableEngine>(
+    working: &mut WorkingSet<E>,
+    commands: Vec<Command>,
+    mut journaling: Journaling,
+) -> (Vec<Answer>, Journaled) {
+    let answers = execute_all(working, commands, |_decision| {});
+    journaling.push_all(&working.unblocked);
+    (answers, journaling.finish())
+}
+
+/// What is decided is written into blocks and hashed on another thread while the next commands are executed: both are
+/// about as much work, and the second needs nothing of the first but its decisions, in their order.
+fn execute_beside<E: TableEngine>(
+    working: &mut WorkingSet<E>,
+    commands: Vec<Command>,
+    mut journaling: Journaling,
+) -> (Vec<Answer>, Journaled) {
+    let (sender, decisions) = mpsc::channel::<Vec<Arc<Decision>>>();
+    thread::scope(|scope| {
+        let beside = scope.spawn(move || {
+            decisions.iter().for_each(|handed_over| journaling.push_all(&handed_over));
+            journaling.finish()
+        });
+        let hand_over = |decisions| sender.send(decisions).expect("it goes on until nobody can send any more");
+        let mut waiting = Vec::with_capacity(HANDED_OVER);
+        let answers = execute_all(working, commands, |decision| {
+            waiting.push(Arc::clone(decision));
+            if waiting.len() == HANDED_OVER {
+                hand_over(std::mem::replace(&mut waiting, Vec::with_capacity(HANDED_OVER)));
+            }
+        });
+        hand_over(waiting);
+        drop(sender);
+        (answers, beside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
+}
+
+/// Makes the blocks and trees of a raft entry part of the state.
+fn enter<E: TableEngine>(working: &mut WorkingSet<E>, journaled: Journaled) {
+    let Journaled { blocks, tree, trees, other_leaves, spent: _ } = journaled;
+    assert_eq!(
+        working.head.position.0,
+        tree.size(),
+        "every decision of the head is in the journal and in the hash tree"
+    );
+    working.unblocked.clear();
+    for (first, block) in blocks {
+        working.generation_bytes += block.len();
+        working.journal.append(first, block);
+    }
+    working.tree = tree;
+    for (book, tree) in trees {
+        working.charts.put_tree(book, tree);
+    }
+    for (book, leaf) in other_leaves {
+        working.charts.push_leaf(book, leaf);
+    }
 }

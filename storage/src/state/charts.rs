@@ -204,6 +204,24 @@ impl Charts {
         state.totals_changed = true;
     }
 
+    /// The trees of these books, as far as anything was ever decided in them.
+    pub(super) fn trees(&self, books: impl Iterator<Item = BookId>) -> BTreeMap<BookId, Frontier> {
+        let mut trees = BTreeMap::new();
+        let mut last = None;
+        for book in books.filter(|book| last.replace(*book) != Some(*book)) {
+            if let Some(state) = self.of(book) {
+                trees.entry(book).or_insert_with(|| state.tree.clone());
+            }
+        }
+        trees
+    }
+
+    pub(super) fn put_tree(&mut self, book: BookId, tree: Frontier) {
+        let state = self.of_mut(book);
+        state.tree_changed |= state.tree != tree;
+        state.tree = tree;
+    }
+
     pub(super) fn push_leaf(&mut self, book: BookId, leaf: Hash) {
         let state = self.of_mut(book);
         state.tree.push(leaf);

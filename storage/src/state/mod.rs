@@ -15,6 +15,7 @@ mod error;
 mod head;
 mod horizon;
 mod journal;
+mod journaling;
 mod layers;
 mod open;
 mod parts;
@@ -30,7 +31,7 @@ mod working;
 #[cfg(test)]
 mod tests;
 
-pub use applier::Applier;
+pub use applier::{Applier, JournalWork};
 pub use checkpoint::{Checkpointer, Sealed};
 pub(crate) use entries::page_of;
 pub use error::{OpenError, StorageError};

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::memory::Memory;
 use super::script::{Dice, script};
-use super::{Entry, State, assert_agrees, assert_same_tables, dump, run_on_maps};
+use super::{Entry, State, applied, assert_agrees, assert_same_tables, dump, run_on_maps};
 use crate::engine::tests::copy_files;
 use crate::engine::{MemoryEngine, RocksEngine, Row, Stop, Table};
 use crate::tree::Hash;
@@ -192,6 +192,24 @@ fn a_generation_is_sealed_once_and_bounded() {
     assert!(!state.applier.must_wait());
     state.checkpoint();
     assert!(state.applier.seal().is_none(), "nothing was applied since");
+}
+
+/// Blocks and hashes made beside the execution are those that are made after each command: journal, trees and answers.
+#[test]
+fn a_second_thread_changes_nothing() {
+    let entries: Vec<Entry> = script(5, 300).chunks(60).map(<[Entry]>::concat).collect();
+    assert!(entries.iter().any(|entry| entry.len() > 128), "decisions are handed over in several parts");
+    let run = |beside| {
+        let engine = MemoryEngine::new();
+        let mut state = State::open(engine.clone());
+        let apply = |(place, entry): (usize, &Entry)| state.applier.apply_with(applied(place), entry.clone(), beside);
+        let answers: Vec<_> = entries.iter().enumerate().map(apply).collect();
+        state.checkpoint();
+        (answers, state.head_hash(), dump(&engine))
+    };
+    let (alone, beside) = (run(usize::MAX), run(0));
+    assert_eq!((&alone.0, alone.1), (&beside.0, beside.1));
+    assert_same_tables(&alone.2, &beside.2, "made by two threads");
 }
 
 #[test]
