@@ -8,7 +8,7 @@ use crate::state::Read;
 
 /// `atomic`: refusals say which of the transfers they are about.
 pub fn plan<S: Read>(context: &Context<'_, S>, transfers: &[Transfer], atomic: bool) -> Result<Plan, Rejection> {
-    let mut plan = Plan::default();
+    let mut plan = Plan { entries: Vec::with_capacity(transfers.len()), ..Plan::default() };
     for (index, transfer) in (0u32..).zip(transfers) {
         let index = atomic.then_some(index);
         let planned = plan_one(context, transfer).map_err(|rejection| Rejection { index, ..rejection })?;
