@@ -304,13 +304,17 @@ impl Proposer {
         let commands: usize = callers.iter().map(|(commands, _)| commands).sum();
         metrics::histogram!("partita_proposal_commands").record(u32::try_from(commands).unwrap_or(u32::MAX));
         metrics::histogram!("partita_proposal_bytes").record(u32::try_from(proposal.len()).unwrap_or(u32::MAX));
-        let (responder, finished) = ProgressResponder::complete_only();
+        let (responder, committed, finished) = ProgressResponder::new();
+        let proposed = Instant::now();
         if self.raft.client_write_ff(Proposal(Bytes::from(proposal)), Some(responder)).await.is_err() {
             // Raft has stopped and never saw it.
             refuse(callers, &SubmitError::ShuttingDown);
             return;
         }
         tokio::spawn(async move {
+            if committed.await.is_ok() {
+                metrics::histogram!("partita_replicate_seconds").record(proposed.elapsed().as_secs_f64());
+            }
             let outcome = finished.await;
             drop(flight);
             match outcome {
