@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
+use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -85,38 +87,54 @@ impl Serve {
     }
 
     fn serve(self, levels: Levels) -> Result<(), ServeError> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ServeError::Runtime)?;
-        let served = runtime.block_on(self.serve_until_told(levels));
+        let settings = self.flags.settle()?;
+        let count = settings.http_threads.get();
+        let http = threads("http", count)?;
+        let raft = if count == 1 { None } else { Some(threads("raft", 1)?) };
+        let consensus = raft.as_ref().unwrap_or(&http).handle().clone();
+        let served = http.block_on(serve_until_told(settings, levels, consensus));
         // Threads that hang must not keep the process: what matters is on disk.
-        runtime.shutdown_timeout(Duration::from_secs(2));
+        for runtime in [Some(http), raft].into_iter().flatten() {
+            runtime.shutdown_timeout(Duration::from_secs(2));
+        }
         served
     }
+}
 
-    async fn serve_until_told(self, levels: Levels) -> Result<(), ServeError> {
-        let stop = stop_signal()?;
-        let Settings { listen, node: config } = self.flags.settle()?;
-        let data = config.data.clone();
-        let listener = bind(listen).await?;
-        let config = NodeConfig { levels, ..config };
-        let cannot_start = |source| ServeError::Start { data: data.clone(), source };
-        let mut given_up = stop.clone();
-        tokio::select! {
-            taken_in = join_cluster(&config) => taken_in.map_err(cannot_start)?,
-            () = told(&mut given_up) => return Ok(()),
-        }
-        let node = Node::start(config).await.map_err(cannot_start)?;
-        let app = App::new(node);
-        let address = listener.local_addr().unwrap_or(listen);
-        tracing::info!(data = %data.display(), "serving on http://{address} (interface at /docs)");
-        let summing_up = tokio::spawn(sum_up_metrics());
-        accept(&app, &listener, stop, HEADER_TIMEOUT).await;
-        summing_up.abort();
-        drop(listener);
-        tracing::info!("stopping: writing a checkpoint");
-        app.node().shutdown(Instant::now() + DRAIN).await;
-        tracing::info!("stopped");
-        Ok(())
+async fn serve_until_told(settings: Settings, levels: Levels, consensus: Handle) -> Result<(), ServeError> {
+    let stop = stop_signal()?;
+    let Settings { listen, node: config, .. } = settings;
+    let data = config.data.clone();
+    let listener = bind(listen).await?;
+    let config = NodeConfig { levels, ..config };
+    let cannot_start = |source| ServeError::Start { data: data.clone(), source };
+    let mut given_up = stop.clone();
+    tokio::select! {
+        taken_in = join_cluster(&config) => taken_in.map_err(cannot_start)?,
+        () = told(&mut given_up) => return Ok(()),
     }
+    let started = consensus.spawn(Node::start(config)).await;
+    let node = started.unwrap_or_else(|error| resume_unwind(error.into_panic())).map_err(cannot_start)?;
+    let app = App::new(node);
+    let address = listener.local_addr().unwrap_or(listen);
+    tracing::info!(data = %data.display(), "serving on http://{address} (interface at /docs)");
+    let summing_up = tokio::spawn(sum_up_metrics());
+    accept(&app, &listener, stop, HEADER_TIMEOUT).await;
+    summing_up.abort();
+    drop(listener);
+    tracing::info!("stopping: writing a checkpoint");
+    app.node().shutdown(Instant::now() + DRAIN).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// A runtime's threads wake each other up to share work. Where there is little, a write is through sooner if one thread
+/// takes it from the socket to raft: a second one would be woken for nothing at each of its steps. Where there are more
+/// processors, consensus has a thread that nothing of HTTP keeps waiting. The log, the applier and checkpoints have
+/// threads of their own in either case.
+fn threads(name: &str, count: usize) -> Result<Runtime, ServeError> {
+    let mut builder = Builder::new_multi_thread();
+    builder.thread_name(name).worker_threads(count).enable_all().build().map_err(ServeError::Runtime)
 }
 
 async fn sum_up_metrics() {

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -30,6 +31,10 @@ pub struct Flags {
     /// The node's memory budget: caches, tables, working set [default: 2GiB]
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, env = "PARTITA_MEMORY")]
     pub memory: Option<usize>,
+    /// Threads for HTTP. With one, consensus shares it; with more, consensus has one of its own [default: 1 on two
+    /// processors, otherwise three quarters of them]
+    #[arg(long, value_name = "N", env = "PARTITA_HTTP_THREADS")]
+    pub http_threads: Option<NonZeroUsize>,
     /// The node's number in its cluster, never given twice [default: the directory's, or 1 for the first]
     #[arg(long, value_name = "N", env = "PARTITA_NODE_ID", value_parser = clap::value_parser!(u64).range(1..))]
     pub node_id: Option<u64>,
@@ -61,6 +66,7 @@ pub struct Flags {
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub listen: SocketAddr,
+    pub http_threads: NonZeroUsize,
     pub node: NodeConfig,
 }
 
@@ -97,6 +103,7 @@ struct SettingsFile {
     data: Option<PathBuf>,
     listen: Option<SocketAddr>,
     memory: Option<Memory>,
+    http_threads: Option<NonZeroUsize>,
     node_id: Option<u64>,
     raft_listen: Option<SocketAddr>,
     raft_advertise: Option<String>,
@@ -151,6 +158,7 @@ impl Flags {
         let data = self.data.or(file.data).unwrap_or_else(|| DATA.into());
         let listen = self.listen.or(file.listen).unwrap_or_else(|| LISTEN.parse().expect("it is an address"));
         let memory_bytes = self.memory.or(file.memory.map(|memory| memory.0)).unwrap_or(MEMORY);
+        let http_threads = self.http_threads.or(file.http_threads).unwrap_or_else(http_threads);
         let join = self.join.or(file.join).unwrap_or_default();
         let node_id = match self.node_id.or(file.node_id) {
             Some(id) => id,
@@ -179,8 +187,14 @@ impl Flags {
         }
         let alone = NodeConfig::alone(data, node_id, memory_bytes);
         let node = NodeConfig { raft_listen, raft_advertise, tls, join, standby, ..alone };
-        Ok(Settings { listen, node })
+        Ok(Settings { listen, http_threads, node })
     }
+}
+
+/// One in four processors, and at least one, is left for the threads of consensus.
+fn http_threads() -> NonZeroUsize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    NonZeroUsize::new(processors - processors.div_ceil(4)).unwrap_or(NonZeroUsize::MIN)
 }
 
 fn tls(
@@ -228,13 +242,13 @@ mod tests {
     #[test]
     fn flags_win_over_the_file_and_the_file_over_what_holds_otherwise() {
         let (directory, config) = file(
-            "data = \"data\"\nmemory = \"512MiB\"\nnode-id = 3\nraft-listen = \"127.0.0.13:7071\"\n\
+            "data = \"data\"\nmemory = \"512MiB\"\nhttp-threads = 3\nnode-id = 3\nraft-listen = \"127.0.0.13:7071\"\n\
              join = [\"127.0.0.11:7071\", \"127.0.0.12:7071\"]\nlearner = true\n\
              tls-ca = \"ca.pem\"\ntls-cert = \"/etc/node.pem\"\ntls-key = \"node-key.pem\"\n",
         );
         let flags = Flags { config: Some(config), node_id: Some(4), learner: Some(false), ..Flags::default() };
-        let Settings { listen, node } = flags.settle().unwrap();
-        assert_eq!(listen.to_string(), "127.0.0.1:7070");
+        let Settings { listen, http_threads, node } = flags.settle().unwrap();
+        assert_eq!((listen.to_string().as_str(), http_threads.get()), ("127.0.0.1:7070", 3));
         assert_eq!((node.node_id, node.memory_bytes, node.standby), (4, 512 << 20, false));
         assert_eq!(node.data, directory.path().join("data"));
         assert_eq!(node.raft_listen.unwrap().to_string(), "127.0.0.13:7071");
@@ -246,7 +260,7 @@ mod tests {
 
     #[test]
     fn without_anything_a_node_runs_alone() {
-        let Settings { listen, node } = Flags::default().settle().unwrap();
+        let Settings { listen, node, .. } = Flags::default().settle().unwrap();
         assert_eq!((listen.to_string().as_str(), node.data.as_path()), (LISTEN, Path::new(DATA)));
         assert_eq!((node.node_id, node.raft_listen, node.join.len()), (1, None, 0));
     }

@@ -117,7 +117,7 @@ fn signed(movement: Movement, side: Side) -> i128 {
 struct Wanted {
     account: Arc<Account>,
     query: BalanceQuery,
-    /// With `known_at`: the last decision that counts.
+    /// With `known_at` or `as_of`: the last decision that counts.
     known: Option<Position>,
 }
 
@@ -138,11 +138,23 @@ pub async fn get(State(app): State<App>, path: PathArgs, query: Read<BalanceQuer
                     .id,
             ),
         };
-        let known = query.own.known_at.as_ref().map(|instant| app.past(|reader| reader.position_at(instant.0)));
+        let known = known(app, &query.own);
         let wanted = Wanted { account, query: query.own, known };
         balances(app, names, &wanted, currency)
     })
     .await
+}
+
+/// Where something past is asked for: the last decision that counts. It is read in pieces while writes go on, so the
+/// answer is pinned to it, or with `known_at` to the moment at which that was found.
+fn known(app: &App, query: &BalanceQuery) -> Option<Position> {
+    if query.as_of.is_none() && query.known_at.is_none() {
+        return None;
+    }
+    let head = app.look(|view| view.position());
+    app.reflect(head);
+    let at = |instant: &Instant| app.past(|reader| reader.position_at(instant.0)).min(head);
+    Some(query.known_at.as_ref().map_or(head, at))
 }
 
 fn check_place(account: &Account, query: &BalanceQuery) -> Result<(), Problem> {
@@ -158,7 +170,7 @@ fn check_place(account: &Account, query: &BalanceQuery) -> Result<(), Problem> {
 fn balances(app: &App, names: &Names, wanted: &Wanted, currency: Option<CurrencyId>) -> Result<BalancesJson, Problem> {
     let Wanted { account, query, known } = wanted;
     let side = account.normal_side();
-    let is_now = query.as_of.is_none() && known.is_none();
+    let is_now = known.is_none();
     let mut shown = vec![];
     if is_now {
         let party = query.party.as_ref().map(|party| &party.0);
@@ -227,7 +239,8 @@ pub(super) fn sums_now(
     all.filter(|(_, sums)| currency.is_some() || !is_part || *sums != Sums::default()).collect()
 }
 
-/// Posted up to a date, or known at a position, or both.
+/// Posted up to a date, or known at a position, or both. Of a whole account as it is known now, days are fewer than
+/// postings; as it was known long ago, its chain is shorter than the journal since then.
 fn movements(
     app: &App,
     names: &Names,
@@ -243,7 +256,7 @@ fn movements(
         let movement = if let Some(item) = &query.item {
             let key = SubaccountKey { book, account: account.id, party: party.clone(), currency };
             history::item_at(app, &key, &item.0, as_of, *known)?
-        } else if party.is_some() || account.party.is_none() {
+        } else if party.is_some() || (account.party.is_none() && query.known_at.is_some()) {
             let key = SubaccountKey { book, account: account.id, party: party.clone(), currency };
             app.past(|reader| reader.balance_at(&key, as_of, *known))
         } else {

@@ -206,9 +206,9 @@ impl Wanted {
             return Err(parameter("item", "needs its party"));
         }
         let (before, at) = (position("before", query.before.as_ref())?, position("at", query.at.as_ref())?);
-        let known = query.known_at.as_ref().map(|instant| app.past(|reader| reader.position_at(instant.0)));
         let head = app.look(|view| view.position());
         app.reflect(head);
+        let known = query.known_at.as_ref().map(|instant| app.past(|reader| reader.position_at(instant.0)));
         let position = match (before, at, known) {
             (None, None, None) => head,
             (Some(before), None, None) => Position(before.0 - 1).min(head),

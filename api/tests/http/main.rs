@@ -11,6 +11,7 @@ mod connections;
 mod export;
 mod finance;
 mod flows;
+mod moments;
 mod month_end;
 mod periods;
 mod refusals;
