@@ -4,6 +4,7 @@ use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::HarnessError;
@@ -22,6 +23,12 @@ pub struct Node {
     child: Child,
     url: String,
     log: PathBuf,
+}
+
+/// Every other node has a thread for consensus alone, as on machines with more processors than those of most tests.
+fn http_threads() -> &'static str {
+    static STARTED: AtomicUsize = AtomicUsize::new(0);
+    if STARTED.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) { "1" } else { "2" }
 }
 
 impl Node {
@@ -86,6 +93,7 @@ impl Node {
             .arg(data)
             .args(["--listen", &address])
             .args(args)
+            .env("PARTITA_HTTP_THREADS", http_threads())
             .stdin(Stdio::null())
             .stdout(out)
             .stderr(errors)
