@@ -228,9 +228,9 @@ impl Cluster {
         self.machines.get(&id)?.process.as_ref()?.node.as_ref()
     }
 
-    /// Who leads, as a node would say now, by its own clock.
+    /// Who leads, as a node would say now, by its own clock. One that is stopped says nothing.
     pub(crate) fn leader_named_by(&self, id: u64) -> Option<u64> {
-        let process = self.machines.get(&id)?.process.as_ref()?;
+        let process = self.machines.get(&id)?.process.as_ref().filter(|process| process.paused_until_ms.is_none())?;
         let _inside = process.runtime.enter();
         process.node.as_ref()?.status().leader
     }

@@ -28,7 +28,7 @@ impl Invariant for CheckpointBeforePurge {
                 continue;
             }
             seen.cluster.trace.count("purges");
-            let durable = durable_index(site)?;
+            let durable = durable(site)?.index;
             if durable < Some(purged.index) {
                 return Err(format!("node {id} purged up to {purged}, its durable checkpoint ends at {durable:?}"));
             }
@@ -37,11 +37,20 @@ impl Invariant for CheckpointBeforePurge {
     }
 }
 
-/// The last entry that a power cut now would leave applied.
-pub(super) fn durable_index(site: &Site) -> Result<Option<u64>, String> {
+/// What a power cut now would leave of a state.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Durable {
+    /// The last entry that it includes.
+    pub(super) index: Option<u64>,
+    /// The last one that it included when it was installed.
+    pub(super) installed: Option<u64>,
+}
+
+pub(super) fn durable(site: &Site) -> Result<Durable, String> {
     let tables = site.disks.tables.after_power_cut(Unsynced::Lost, 0, Power::steady());
     let home = StateHome::recover(tables, Levels::OWN).map_err(|error| error.to_string())?;
     let engine = home.open().map_err(|error| error.to_string())?;
     let head = read_head(&engine, Levels::OWN).map_err(|error| error.to_string())?;
-    Ok(head.filter(|head| !head.applied.raft.is_empty()).map(|head| head.applied.index))
+    let index = head.filter(|head| !head.applied.raft.is_empty()).map(|head| head.applied.index);
+    Ok(Durable { index, installed: home.installed() })
 }

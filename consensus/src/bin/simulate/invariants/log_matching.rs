@@ -1,8 +1,10 @@
-//! Two logs that have an entry of the same index and term have the same entry there, and the same before it.
+//! Two logs that have an entry of the same index and term have the same entry there, and the same before it. In one log
+//! terms never fall: what a new leader's entries took the place of is gone, its tail too.
 
 use std::collections::BTreeMap;
 
 use partita_storage::log::EntryId;
+use partita_storage::log::memory::MemoryLog;
 
 use super::Invariant;
 use crate::looks::Seen;
@@ -25,6 +27,12 @@ impl Invariant for LogMatching {
         for (id, site) in &seen.cluster.machines {
             let log = &site.disks.log;
             let Some(last) = log.synced_last() else { continue };
+            // Only then can entries of an older term be behind those of a newer one.
+            if log.synced_vote().is_some_and(|vote| vote.term > last.term) {
+                terms_rise(log, last).map_err(|(before, entry)| {
+                    format!("node {id} has {before} before {entry} on its disk: what was removed is still there")
+                })?;
+            }
             if self.looked.get(id) == Some(&last) {
                 continue;
             }
@@ -57,4 +65,20 @@ impl Invariant for LogMatching {
         }
         Ok(())
     }
+}
+
+/// Entries looked at from the end of a log.
+const TAIL: u64 = 64;
+
+/// The first two of the log's tail that are out of order.
+fn terms_rise(log: &MemoryLog, last: EntryId) -> Result<(), (EntryId, EntryId)> {
+    let mut after = last;
+    for index in (last.index.saturating_sub(TAIL)..last.index).rev() {
+        let Some(entry) = log.synced_entry(index) else { break };
+        if entry.id.term > after.term {
+            return Err((entry.id, after));
+        }
+        after = entry.id;
+    }
+    Ok(())
 }

@@ -86,7 +86,7 @@ impl Invariants {
             Box::new(committed_is_kept::CommittedIsKept::default()),
             Box::new(committed_on_a_quorum::CommittedOnAQuorum::default()),
             Box::new(checkpoint_before_purge::CheckpointBeforePurge::default()),
-            Box::new(state_behind_log::StateBehindLog),
+            Box::new(state_behind_log::StateBehindLog::default()),
             Box::new(equal_heads::EqualHeads::default()),
             Box::new(decided_by_the_rules::DecidedByTheRules::default()),
             Box::new(keys_decided_once::KeysDecidedOnce),
