@@ -322,6 +322,9 @@ impl Nemesis {
     fn blackout(&mut self, cluster: &mut Cluster) -> bool {
         let up: Vec<u64> =
             cluster.machines.values().filter(|site| site.process.is_some()).map(|site| site.id).collect();
+        if up.is_empty() {
+            return false;
+        }
         let spared = self.dice.chance(50).then(|| *self.dice.pick(&up));
         say!(self.trace, "a blackout spares {spared:?}");
         for node in up.into_iter().filter(|node| Some(*node) != spared) {
