@@ -135,7 +135,12 @@ pub(crate) fn start_applier<S: TableStore>(
         durable: durable_sender,
         environment: environment.clone(),
     };
-    environment.spawn_dedicated("checkpoint", Box::pin(writer.run(order_queue)));
+    let (ended, checkpoints_ended) = oneshot::channel();
+    let checkpoints = async move {
+        writer.run(order_queue).await;
+        let _gone = ended.send(());
+    };
+    environment.spawn_dedicated("checkpoint", Box::pin(checkpoints));
     let thread = ApplierThread {
         home,
         config,
@@ -145,6 +150,7 @@ pub(crate) fn start_applier<S: TableStore>(
         last_index,
         contiguity,
         orders,
+        checkpoints_ended: Some(checkpoints_ended),
         under_way: None,
         position: position_sender,
         durable: durable.clone(),
@@ -163,6 +169,8 @@ struct ApplierThread<S: TableStore> {
     last_index: Option<u64>,
     contiguity: Contiguity,
     orders: mpsc::UnboundedSender<Order<S::Engine>>,
+    /// Comes when the checkpoint thread has let go of the state.
+    checkpoints_ended: Option<oneshot::Receiver<()>>,
     under_way: Option<oneshot::Receiver<()>>,
     position: watch::Sender<Position>,
     durable: watch::Receiver<Option<Durable>>,
@@ -189,7 +197,13 @@ impl<S: TableStore> ApplierThread<S> {
                 }),
                 Work::Close { done } => {
                     if self.checkpoint().await.is_ok() {
+                        let checkpoints_ended = self.checkpoints_ended.take();
+                        // Without orders to come the other thread ends. Whoever asked may end the process next: a
+                        // database that is closed during that locks what is not there any more.
                         drop(self);
+                        if let Some(ended) = checkpoints_ended {
+                            let _gone = ended.await;
+                        }
                         let _gone = done.send(());
                     }
                     return;
