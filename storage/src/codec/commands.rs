@@ -180,8 +180,9 @@ mod tests {
             }
             prop_assert_eq!(given.len(), stamped.len());
             prop_assert!(given.sealed_bytes() >= encode_commands(&stamped, Level::FIRST).len());
-            let (mut head, mut tail) = (stamped.as_slice(), [].as_slice());
+            let mut head = stamped.as_slice();
             if split {
+                let tail;
                 (head, tail) = stamped.split_at(stamped.len().saturating_sub(1));
                 prop_assert_eq!(sealed(given.split_last(), at), encode_commands(tail, Level::FIRST));
                 prop_assert_eq!(sealed(taken.split_last(), at), encode_commands(tail, Level::FIRST));
