@@ -30,7 +30,7 @@ fn newest(answer: &Answer) -> (u64, u64) {
     (position, of("USD") + of("EUR"))
 }
 
-/// The account gets one unit with each decision after the first two, in one currency after the other: its balances at a
+/// The account gets one unit with each decision after the book was opened, in one currency after the other: its balances at a
 /// position are known, and an answer that has one currency from before a decision and the other from after it is found.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_answer_is_of_the_position_that_it_names() {

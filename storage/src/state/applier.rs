@@ -133,7 +133,7 @@ impl<E: TableEngine> Applier<E> {
         self.apply_with(applied, commands, BESIDE_COMMANDS)
     }
 
-    /// The same with as many threads for `beside` commands and more.
+    /// The same, with the second thread from `beside` commands on.
     pub(super) fn apply_with(&mut self, applied: Applied, commands: Vec<Command>, beside: usize) -> Vec<Answer> {
         let is_first = self.applied.raft.is_empty();
         assert!(is_first || applied.index > self.applied.index, "raft entry {} is applied twice", applied.index);
@@ -228,8 +228,8 @@ fn execute_alone<E: TableEngine>(
     (answers, journaling.finish())
 }
 
-/// What is decided is written into blocks and hashed on another thread while the next commands are executed: both are
-/// about as much work, and the second needs nothing of the first but its decisions, in their order.
+/// What is decided is written into blocks and hashed on another thread while the next commands are executed: that is a
+/// third of an entry's work, and needs nothing of the rest but its decisions, in their order.
 fn execute_beside<E: TableEngine>(
     working: &mut WorkingSet<E>,
     commands: Vec<Command>,
