@@ -150,6 +150,13 @@ impl App {
         self.reflected.pin(position);
     }
 
+    /// The state's position now, which the whole answer is as of, though it is read in pieces while writes go on.
+    pub(crate) fn pin(&self) -> Position {
+        let head = self.look(|view| view.position());
+        self.reflect(head);
+        head
+    }
+
     /// Reads the past, or all movements: for these the applier does not wait.
     pub(crate) fn past<T>(&self, read: impl FnOnce(&Reader) -> Result<T, StorageError>) -> T {
         read_or_stop(|| read(self.reader())).unwrap_or_else(|error| stop(&chain(&error)))

@@ -151,8 +151,7 @@ fn known(app: &App, query: &BalanceQuery) -> Option<Position> {
     if query.as_of.is_none() && query.known_at.is_none() {
         return None;
     }
-    let head = app.look(|view| view.position());
-    app.reflect(head);
+    let head = app.pin();
     let at = |instant: &Instant| app.past(|reader| reader.position_at(instant.0)).min(head);
     Some(query.known_at.as_ref().map_or(head, at))
 }

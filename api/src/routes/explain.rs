@@ -206,8 +206,7 @@ impl Wanted {
             return Err(parameter("item", "needs its party"));
         }
         let (before, at) = (position("before", query.before.as_ref())?, position("at", query.at.as_ref())?);
-        let head = app.look(|view| view.position());
-        app.reflect(head);
+        let head = app.pin();
         let known = query.known_at.as_ref().map(|instant| app.past(|reader| reader.position_at(instant.0)));
         let position = match (before, at, known) {
             (None, None, None) => head,

@@ -195,8 +195,7 @@ fn read_place(text: &str) -> Result<PostingRef, Problem> {
 /// Goes through the journal, decision by decision, from either end.
 fn scan(app: &App, names: &Names, scan: &Scan<'_>, start: Option<PostingRef>, limit: usize) -> ListJson<PostingJson> {
     let newest = scan.query.newest();
-    let as_of = app.look(|view| view.position());
-    app.reflect(as_of);
+    let as_of = app.pin();
     let head = as_of.0;
     let mut next = start.map_or(if newest { head } else { 1 }, |start| start.position.0);
     let mut data = vec![];
@@ -308,8 +307,7 @@ fn merge(
     limit: usize,
 ) -> ListJson<PostingJson> {
     let newest = query.newest();
-    let as_of = app.look(|view| view.position());
-    app.reflect(as_of);
+    let as_of = app.pin();
     let mut data = vec![];
     let mut scanned = 0;
     loop {
