@@ -227,15 +227,16 @@ pub(crate) fn decode_proposal(
     known: Levels,
 ) -> Result<Decoded, ProposalError> {
     let mut level = active;
-    let mut commands = Vec::new();
+    // A command takes some four times as much in memory as it has bytes, and a proposal is of bounded size.
+    let mut commands = Vec::with_capacity(4 * bytes.len() / size_of::<Command>());
     while !bytes.is_empty() {
         let short = CodecError::Short { what: "a proposal" };
         let (length, rest) = bytes.split_first_chunk::<LENGTH_BYTES>().ok_or_else(|| short.clone())?;
         let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|_too_large| short.clone())?;
         let (piece, rest) = rest.split_at_checked(length).ok_or(short)?;
-        let mut batch = codec::decode_commands(piece, known)?;
-        level = Some(follow(level, batch.level, batch.commands.is_empty())?);
-        commands.append(&mut batch.commands);
+        let before = commands.len();
+        let decoded = codec::decode_commands_behind(piece, known, &mut commands)?;
+        level = Some(follow(level, decoded, commands.len() == before)?);
         bytes = rest;
     }
     Ok(Decoded { commands, level })

@@ -360,7 +360,7 @@ impl TableKey for (BookId, EntryNumber) {
 /// Idempotency keys, raw behind their scope, so that time-ordered ones are appended in order.
 impl TableKey for (BookId, Key) {
     fn bytes(&self) -> KeyBytes {
-        Parts::new().number(self.0.0.to_be_bytes()).last_text(self.1.as_str()).done()
+        joined(&[&self.0.0.to_be_bytes(), self.1.as_str().as_bytes()])
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError> {
@@ -384,13 +384,24 @@ impl TableKey for (BookId, DocumentId) {
     }
 }
 
+/// The commonest keys are put together from their parts at once.
+fn joined(parts: &[&[u8]]) -> KeyBytes {
+    let mut bytes = KeyBytes::new();
+    parts.iter().for_each(|part| bytes.extend_from_slice(part));
+    bytes
+}
+
+/// Every line asks for one.
+fn control_bytes(key: &ControlKey) -> [u8; 10] {
+    let [a, b, c, d] = key.book.0.to_be_bytes();
+    let [e, f, g, h] = key.account.0.to_be_bytes();
+    let [i, j] = key.currency.0.to_be_bytes();
+    [a, b, c, d, e, f, g, h, i, j]
+}
+
 impl TableKey for ControlKey {
     fn bytes(&self) -> KeyBytes {
-        Parts::new()
-            .number(self.book.0.to_be_bytes())
-            .number(self.account.0.to_be_bytes())
-            .number(self.currency.0.to_be_bytes())
-            .done()
+        KeyBytes::from_slice(&control_bytes(self))
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError> {
@@ -404,7 +415,9 @@ impl TableKey for ControlKey {
 /// The currency comes last: a balance is asked for by account and party, in all its currencies.
 impl TableKey for SubaccountKey {
     fn bytes(&self) -> KeyBytes {
-        prefix::party_parts(self.book, self.account, self.party.as_ref()).number(self.currency.0.to_be_bytes()).done()
+        let party = self.party.as_ref().map_or("", Party::as_str);
+        let (book, account) = (self.book.0.to_be_bytes(), self.account.0.to_be_bytes());
+        joined(&[&book, &account, party.as_bytes(), &[0], &self.currency.0.to_be_bytes()])
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError> {
@@ -438,7 +451,10 @@ impl TableKey for ItemKey {
 
 impl TableKey for MovementKey {
     fn bytes(&self) -> KeyBytes {
-        Parts(self.control.bytes()).number(date_bytes(self.date)).done()
+        let mut bytes = [0; 14];
+        bytes[..10].copy_from_slice(&control_bytes(&self.control));
+        bytes[10..].copy_from_slice(&date_bytes(self.date));
+        KeyBytes::from_slice(&bytes)
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError> {

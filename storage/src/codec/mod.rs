@@ -65,11 +65,18 @@ pub fn encode_commands(commands: &[Command], level: Level) -> Vec<u8> {
 
 /// A batch, if its level is one of those that are known; nothing may follow it.
 pub fn decode_commands(bytes: &[u8], known: Levels) -> Result<Batch, CodecError> {
+    let mut commands = Vec::new();
+    let level = decode_commands_behind(bytes, known, &mut commands)?;
+    Ok(Batch { level, commands })
+}
+
+/// The same, its commands behind those that there are. After an error some of them may be.
+pub fn decode_commands_behind(bytes: &[u8], known: Levels, commands: &mut Vec<Command>) -> Result<Level, CodecError> {
     let mut reader = open("a batch of commands", BATCH_VERSION, bytes)?;
     let level = known.check(Level::take(&mut reader)?)?;
-    let commands = Vec::take(&mut reader)?;
+    reader.list_behind(commands)?;
     reader.finish()?;
-    Ok(Batch { level, commands })
+    Ok(level)
 }
 
 /// A decision's canonical bytes: what the journal keeps and what the hash tree's leaf is taken of.

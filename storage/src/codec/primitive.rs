@@ -145,6 +145,18 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.raw(length)?).map_err(|_source| CodecError::Text)
     }
 
+    /// A list, behind what `values` has.
+    pub(super) fn list_behind<T: Stored>(&mut self, values: &mut Vec<T>) -> Result<(), CodecError> {
+        let count = self.length()?;
+        // An element may be far larger in memory than its bytes: a damaged count must not ask for all of it.
+        let most = (RESERVED_PER_BYTE * self.rest.len() / size_of::<T>().max(1)).max(16);
+        values.reserve(count.min(most));
+        for _ in 0..count {
+            values.push(T::take(self)?);
+        }
+        Ok(())
+    }
+
     fn number<T: Decode<()>>(&mut self) -> Result<T, CodecError> {
         let before = self.rest.len();
         let mut decoder = DecoderImpl::new(Feed(&mut self.rest), bincode::config::standard(), ());
@@ -157,38 +169,78 @@ impl<'a> Reader<'a> {
 
 /// bincode's form of what is below this is the number itself, in one byte. Most numbers are, and are not worth its way.
 const ONE_BYTE: u8 = 251;
+/// These bytes of bincode's say that the number follows, little-endian, in two, four or eight.
+const IN_TWO: u8 = 251;
+const IN_FOUR: u8 = 252;
+const IN_EIGHT: u8 = 253;
+
+impl Writer {
+    /// bincode's form of a number that one byte has no room for.
+    fn wide(&mut self, number: u64) {
+        if let Ok(number) = u16::try_from(number) {
+            let [a, b] = number.to_le_bytes();
+            self.raw(&[IN_TWO, a, b]);
+        } else if let Ok(number) = u32::try_from(number) {
+            let [a, b, c, d] = number.to_le_bytes();
+            self.raw(&[IN_FOUR, a, b, c, d]);
+        } else {
+            let [a, b, c, d, e, f, g, h] = number.to_le_bytes();
+            self.raw(&[IN_EIGHT, a, b, c, d, e, f, g, h]);
+        }
+    }
+}
+
+impl Reader<'_> {
+    /// What [`Writer::wide`] has written, and where it ends; `None` for anything else.
+    fn wide(&self) -> Option<(u64, usize)> {
+        match *self.rest {
+            [IN_TWO, a, b, ..] => Some((u64::from(u16::from_le_bytes([a, b])), 3)),
+            [IN_FOUR, a, b, c, d, ..] => Some((u64::from(u32::from_le_bytes([a, b, c, d])), 5)),
+            [IN_EIGHT, a, b, c, d, e, f, g, h, ..] => Some((u64::from_le_bytes([a, b, c, d, e, f, g, h]), 9)),
+            _ => None,
+        }
+    }
+}
 
 macro_rules! stored_numbers {
-    ($($type:ty, $zigzag:expr, $unzigzag:expr);*) => {$(
+    ($($type:ty as $plain:ty, $zigzag:expr, $unzigzag:expr);*) => {$(
         impl Stored for $type {
+            #[inline]
             fn put(&self, writer: &mut Writer) {
-                match u8::try_from($zigzag(*self)) {
+                let plain: $plain = $zigzag(*self);
+                match u8::try_from(plain) {
                     Ok(small) if small < ONE_BYTE => writer.byte(small),
-                    Ok(_) | Err(_) => writer.number(*self),
+                    Ok(_) | Err(_) => match u64::try_from(plain) {
+                        Ok(number) => writer.wide(number),
+                        Err(_) => writer.number(*self),
+                    },
                 }
             }
 
+            #[inline]
             fn take(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
-                match reader.rest.split_first() {
-                    Some((small, rest)) if *small < ONE_BYTE => {
-                        reader.rest = rest;
-                        Ok($unzigzag(*small))
-                    }
-                    _ => reader.number(),
+                if let Some((small, rest)) = reader.rest.split_first() && *small < ONE_BYTE {
+                    reader.rest = rest;
+                    return Ok($unzigzag(<$plain>::from(*small)));
                 }
+                if let Some((number, end)) = reader.wide() && let Ok(number) = <$plain>::try_from(number) {
+                    reader.rest = &reader.rest[end..];
+                    return Ok($unzigzag(number));
+                }
+                reader.number()
             }
         }
     )*};
 }
 
 stored_numbers!(
-    u16, |number| number, Self::from;
-    u32, |number| number, Self::from;
-    u64, |number| number, Self::from;
-    u128, |number| number, Self::from;
-    i32, |number: Self| ((number << 1) ^ (number >> 31)).cast_unsigned(), |small: u8| Self::from(small >> 1) ^ -Self::from(small & 1);
-    i64, |number: Self| ((number << 1) ^ (number >> 63)).cast_unsigned(), |small: u8| Self::from(small >> 1) ^ -Self::from(small & 1);
-    i128, |number: Self| ((number << 1) ^ (number >> 127)).cast_unsigned(), |small: u8| Self::from(small >> 1) ^ -Self::from(small & 1)
+    u16 as u16, |number| number, |plain| plain;
+    u32 as u32, |number| number, |plain| plain;
+    u64 as u64, |number| number, |plain| plain;
+    u128 as u128, |number| number, |plain| plain;
+    i32 as u32, |number: Self| ((number << 1) ^ (number >> 31)).cast_unsigned(), |plain: u32| (plain >> 1).cast_signed() ^ -(plain & 1).cast_signed();
+    i64 as u64, |number: Self| ((number << 1) ^ (number >> 63)).cast_unsigned(), |plain: u64| (plain >> 1).cast_signed() ^ -(plain & 1).cast_signed();
+    i128 as u128, |number: Self| ((number << 1) ^ (number >> 127)).cast_unsigned(), |plain: u128| (plain >> 1).cast_signed() ^ -(plain & 1).cast_signed()
 );
 
 impl Stored for u8 {
@@ -284,15 +336,14 @@ impl<T: Stored> Stored for Vec<T> {
     }
 
     fn take(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
-        let count = reader.length()?;
-        // Reserved in part only: an element may be far larger in memory than its bytes.
-        let mut values = Self::with_capacity(count.min(256));
-        for _ in 0..count {
-            values.push(T::take(reader)?);
-        }
+        let mut values = Self::new();
+        reader.list_behind(&mut values)?;
         Ok(values)
     }
 }
+
+/// Memory that a list takes before it is read, for each byte that it can be read from.
+const RESERVED_PER_BYTE: usize = 4;
 
 /// Metadata: pairs in the order of their names.
 impl Stored for BTreeMap<String, String> {
