@@ -5,6 +5,8 @@
 //! number. The balance keeps the roots of that list, so that an append reads nothing; a walk back to any
 //! earlier posting takes O(log n) steps.
 
+use smallvec::SmallVec;
+
 use crate::id::Position;
 
 /// A posting's place: its decision, and its line counted over all entries of that decision, from 0.
@@ -14,11 +16,12 @@ pub struct PostingRef {
     pub line: u32,
 }
 
-/// The roots of a chain, newest first; the tree sizes follow from the number of postings.
+/// The roots of a chain; the tree sizes follow from the number of postings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chain {
     postings: u64,
-    roots: Vec<PostingRef>,
+    /// Oldest first: an append touches the end only.
+    roots: SmallVec<[PostingRef; 3]>,
 }
 
 /// What a new posting stores of its chain.
@@ -49,10 +52,11 @@ impl Tip {
 }
 
 impl Chain {
-    /// For the codec: `None` if the number of roots does not fit the number of postings.
+    /// For the codec, with the newest root first: `None` if the number of roots does not fit the number of postings.
     #[must_use]
     pub fn from_parts(postings: u64, roots: Vec<PostingRef>) -> Option<Self> {
-        (tree_sizes(postings).len() == roots.len()).then_some(Self { postings, roots })
+        let fits = tree_sizes(postings).len() == roots.len();
+        fits.then(|| Self { postings, roots: roots.into_iter().rev().collect() })
     }
 
     #[must_use]
@@ -61,34 +65,42 @@ impl Chain {
     }
 
     /// Newest first; at most about 64.
+    pub fn roots(&self) -> impl ExactSizeIterator<Item = PostingRef> + '_ {
+        self.roots.iter().rev().copied()
+    }
+
+    /// Counted from the newest, which is number 0.
     #[must_use]
-    pub fn roots(&self) -> &[PostingRef] {
-        &self.roots
+    pub fn root(&self, number: usize) -> Option<PostingRef> {
+        self.roots.len().checked_sub(number + 1).map(|place| self.roots[place])
     }
 
     /// The newest posting.
     #[must_use]
     pub fn newest(&self) -> Option<PostingRef> {
-        self.roots.first().copied()
+        self.roots.last().copied()
     }
 
     #[must_use]
     pub fn tip(&self) -> Tip {
-        Tip { postings: self.postings, newest: self.newest(), third: self.roots.get(2).copied() }
+        Tip { postings: self.postings, newest: self.newest(), third: self.root(2) }
     }
 
     /// Appends `posting` and says what it must store.
     pub fn append(&mut self, posting: PostingRef) -> Link {
         let link = self.tip().link();
+        self.push(posting);
+        link
+    }
+
+    /// Appends `posting`, of which is known already what it must store.
+    pub fn push(&mut self, posting: PostingRef) {
         // The new posting's tree swallows the two newest trees when they are of one size.
         if merges(self.postings) {
-            self.roots.remove(1);
-            self.roots[0] = posting;
-        } else {
-            self.roots.insert(0, posting);
+            self.roots.truncate(self.roots.len() - 2);
         }
+        self.roots.push(posting);
         self.postings += 1;
-        link
     }
 }
 
@@ -137,7 +149,7 @@ mod tests {
             assert_eq!(link.ordinal, ordinal);
             assert_eq!(link.previous, (ordinal > 1).then(|| at(ordinal - 1)));
             links.push(link);
-            assert_eq!(Chain::from_parts(chain.postings(), chain.roots().to_vec()), Some(chain.clone()));
+            assert_eq!(Chain::from_parts(chain.postings(), chain.roots().collect()), Some(chain.clone()));
         }
         for postings in 0..5_000u64 {
             let sizes = tree_sizes(postings);

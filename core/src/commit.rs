@@ -1,6 +1,6 @@
 //! Turning a plan into state: the balances' checks first, then, where nothing can fail any more, every write.
 //!
-//! This and [`crate::execute`] are the only places that write tables.
+//! This, `pair` and [`crate::execute`] are the only places that write tables.
 
 use smallvec::SmallVec;
 
@@ -23,7 +23,7 @@ use crate::state::{
 use crate::time::{Date, Timestamp};
 
 /// No sum of debits or credits of a book passes this, so that differences of sums never overflow.
-const MAX_SUM: i128 = i128::MAX / 4;
+pub(crate) const MAX_SUM: i128 = i128::MAX / 4;
 
 /// The balances that a plan touches, as they will stand; nothing is written until all checks have passed.
 struct Touched {
@@ -159,8 +159,8 @@ impl Touched {
         let control = self.controls.place_of(ControlKey { book, account, currency }, |key| state.control(key));
         let key = SubaccountKey { book, account, party: line.party.clone(), currency };
         let subaccount = self.subaccounts.place_of(key, |key| {
-            let SubaccountTip { sums, tip, greatest_date } = state.subaccount_tip(key);
-            let after = SubaccountChange { sums, greatest_date, appended: SmallVec::new() };
+            let SubaccountTip { sums, tip, greatest_date, found } = state.subaccount_tip(key);
+            let after = SubaccountChange { sums, greatest_date, appended: SmallVec::new(), found };
             TouchedSubaccount { tip, after, chain: None }
         });
         let item = line.item.as_ref().map(|item| {

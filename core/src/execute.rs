@@ -9,6 +9,7 @@ use crate::decision::{Answer, Command, Decision, Effects, Origin, Outcome};
 use crate::id::{BookId, EntryNumber, Position};
 use crate::operation::{OpenBook, Operation, OperationKind};
 use crate::operations;
+use crate::pair;
 use crate::period::Month;
 use crate::plan::{Context, Plan};
 use crate::planted::{Bug, key_unchecked, planted};
@@ -68,9 +69,19 @@ fn decide(state: &mut impl Write, command: &Command, now: Timestamp, origin: Ori
         let last_book = if outcome.is_ok() { id } else { head.last_book };
         return finish(state, Head { position, time: now, last_book }, BookId::CLUSTER, origin, operation, outcome);
     }
-    let outcome = plan_and_commit(state, command.book, position, now, command.today, |context| {
-        plan_operation(context, &command.operation)
-    });
+    let straight = if let Operation::Transfer(transfer) = &command.operation {
+        pair::post(state, command.book, position, command.today, transfer)
+    } else {
+        None
+    };
+    let outcome = straight.map_or_else(
+        || {
+            plan_and_commit(state, command.book, position, now, command.today, |context| {
+                plan_operation(context, &command.operation)
+            })
+        },
+        Ok,
+    );
     finish(state, Head { position, time: now, ..head }, command.book, origin, operation, outcome)
 }
 

@@ -20,6 +20,7 @@ pub mod id;
 pub mod money;
 pub mod operation;
 pub mod operations;
+mod pair;
 pub mod period;
 pub mod place;
 pub mod plan;

@@ -10,7 +10,7 @@ use crate::account::{Account, BalanceRules, Book};
 use crate::chain::{Chain, PostingRef, Tip};
 use crate::currency::Currency;
 use crate::document::{Charge, Hold, Payment, Refund};
-use crate::entry::Entry;
+use crate::entry::{Entry, Side};
 use crate::fx::Rate;
 use crate::id::{
     AccountCode, AccountId, BookCode, BookId, CurrencyCode, CurrencyId, DocumentId, EntryNumber, Fingerprint, Item,
@@ -70,6 +70,32 @@ pub struct SubaccountTip {
     pub sums: Sums,
     pub tip: Tip,
     pub greatest_date: Option<Date>,
+    /// Goes back with the change.
+    pub found: Found,
+}
+
+/// Where a state found a record, so that it need not look for it again when it is changed: one of several tables, and a
+/// place in it. A hint: what it says means something to the state that gave it only, and one may say nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Found(pub Option<(u8, usize)>);
+
+/// What a posting has to know of an account that is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PostingAccount {
+    pub id: AccountId,
+    pub rules: BalanceRules,
+    /// Whether it is divided by parties, so that every line names one; otherwise none does.
+    pub by_party: bool,
+}
+
+impl PostingAccount {
+    /// `None` where the account is closed or does not take the currency.
+    #[must_use]
+    pub fn of(account: &Account, currency: CurrencyId) -> Option<Self> {
+        let takes = !account.closed && account.currencies.allows(currency);
+        let by_party = account.party.is_some();
+        takes.then(|| Self { id: account.id, rules: account.balance_rules(), by_party })
+    }
 }
 
 /// What a decision does to a subaccount.
@@ -80,6 +106,8 @@ pub struct SubaccountChange {
     pub greatest_date: Option<Date>,
     /// Its postings to this subaccount, in order.
     pub appended: SmallVec<[PostingRef; 1]>,
+    /// Of the tip that it was made from.
+    pub found: Found,
 }
 
 /// An item whose debits and credits differ.
@@ -101,6 +129,22 @@ pub struct MovementKey {
 pub struct Movement {
     pub debits: i128,
     pub credits: i128,
+}
+
+impl Movement {
+    /// `minor` on one side and nothing on the other.
+    #[must_use]
+    pub fn on(side: Side, minor: i128) -> Self {
+        match side {
+            Side::Debit => Self { debits: minor, credits: 0 },
+            Side::Credit => Self { debits: 0, credits: minor },
+        }
+    }
+
+    pub fn add(&mut self, other: Self) {
+        self.debits += other.debits;
+        self.credits += other.credits;
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,7 +177,7 @@ impl Subaccount {
         self.sums = change.sums;
         self.greatest_date = change.greatest_date;
         for posting in change.appended {
-            self.chain.append(posting);
+            self.chain.push(posting);
         }
     }
 }
@@ -201,6 +245,10 @@ pub trait Read {
         self.account(book, id).map(|account| account.balance_rules())
     }
     fn account_by_code(&self, book: BookId, code: &AccountCode) -> Option<Arc<Account>>;
+    /// Of [`Self::account_by_code`]; `None` also where it takes no posting in this currency.
+    fn posting_account(&self, book: BookId, code: &AccountCode, currency: CurrencyId) -> Option<PostingAccount> {
+        PostingAccount::of(&*self.account_by_code(book, code)?, currency)
+    }
     /// The first opened account of the role that is not closed.
     fn account_by_role(&self, book: BookId, role: &Role) -> Option<Arc<Account>>;
     fn key(&self, scope: BookId, key: &Key) -> Option<KeyRecord>;
@@ -211,7 +259,7 @@ pub trait Read {
     /// [`Self::subaccount`] without the older part of its chain.
     fn subaccount_tip(&self, key: &SubaccountKey) -> SubaccountTip {
         let Subaccount { sums, chain, greatest_date } = self.subaccount(key);
-        SubaccountTip { sums, tip: chain.tip(), greatest_date }
+        SubaccountTip { sums, tip: chain.tip(), greatest_date, found: Found(None) }
     }
     /// Whether `holds` is true of every subaccount of an account. They are looked at one by one, in the order of their
     /// keys, up to the first of which it is not.
@@ -265,6 +313,13 @@ pub trait Write: Read {
     fn put_account(&mut self, book: BookId, account: Account);
     fn put_key(&mut self, scope: BookId, key: Key, record: KeyRecord);
     fn put_control(&mut self, key: ControlKey, sums: Sums);
+    /// Adds what was posted to a control; the caller has seen that the sums stay within their bounds.
+    fn add_to_control(&mut self, key: ControlKey, posted: Movement) {
+        let mut sums = self.control(&key);
+        sums.debits += posted.debits;
+        sums.credits += posted.credits;
+        self.put_control(key, sums);
+    }
     fn put_subaccount(&mut self, key: SubaccountKey, subaccount: Subaccount);
     fn change_subaccount(&mut self, key: SubaccountKey, change: SubaccountChange) {
         let mut subaccount = self.subaccount(&key);
@@ -274,6 +329,12 @@ pub trait Write: Read {
     /// `opened`: the date of the posting that took its balance off zero, or over it, where one of the decision did.
     fn put_item(&mut self, key: ItemKey, sums: Sums, opened: Option<Date>);
     fn put_movement(&mut self, key: MovementKey, movement: Movement);
+    /// Adds what was posted on a day.
+    fn add_to_movement(&mut self, key: MovementKey, posted: Movement) {
+        let mut movement = self.movement(&key);
+        movement.add(posted);
+        self.put_movement(key, movement);
+    }
     fn put_calendar(&mut self, book: BookId, calendar: Calendar);
     fn put_period(&mut self, book: BookId, period: Period);
     fn put_rate(&mut self, book: BookId, rate: Rate);

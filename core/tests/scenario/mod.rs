@@ -20,13 +20,22 @@ pub(crate) struct Ledger {
     pub(crate) book: BookId,
     pub(crate) clock: Timestamp,
     pub(crate) today: Date,
+    /// Whether a transfer is asked for as an atomic batch of one.
+    pub(crate) together: bool,
     commands: u32,
 }
 
 impl Default for Ledger {
     fn default() -> Self {
         let today = Date::parse("2026-01-02").unwrap();
-        Self { memory: Memory::default(), book: BookId::CLUSTER, clock: Timestamp(0), today, commands: 0 }
+        Self {
+            memory: Memory::default(),
+            book: BookId::CLUSTER,
+            clock: Timestamp(0),
+            today,
+            together: false,
+            commands: 0,
+        }
     }
 }
 
@@ -48,7 +57,12 @@ impl Ledger {
             Line::Seal(period) => print::seal(self, period),
             Line::Value(date) => print::valuation(self, date),
             Line::Show(document) => print::document(self, &document),
-            Line::Operation { key, operation } => self.execute(key, *operation),
+            Line::Operation { key, operation } => match *operation {
+                Operation::Transfer(transfer) if self.together => {
+                    self.execute(key, Operation::Transfers(vec![transfer]))
+                }
+                operation => self.execute(key, operation),
+            },
         }
     }
 

@@ -192,6 +192,15 @@ impl TableRead for MemoryEngine {
 
 impl TableEngine for MemoryEngine {
     type Snapshot<'a> = Tables;
+    type Large<'a> = Batch;
+
+    fn large(&self, _bytes: usize) -> Batch {
+        Batch::new()
+    }
+
+    fn write_large(&self, batch: Batch) -> Result<(), EngineError> {
+        self.write(batch)
+    }
 
     fn snapshot(&self) -> Tables {
         self.inner.lock().live.clone()

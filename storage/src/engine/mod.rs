@@ -12,7 +12,7 @@ mod rocks;
 pub(crate) mod tests;
 
 pub use memory::{MemoryEngine, Stop};
-pub use rocks::RocksEngine;
+pub use rocks::{RocksBatch, RocksEngine};
 
 use crate::codec::{Stored, write_record};
 
@@ -187,7 +187,17 @@ pub struct Step<'a> {
     pub value: Option<&'a [u8]>,
 }
 
-/// Steps that are applied together or not at all. Their bytes stand one after the other: a checkpoint has millions.
+/// Takes the steps of a batch, one after the other.
+pub trait Steps {
+    fn put(&mut self, table: Table, key: &[u8], value: &[u8]);
+
+    /// Puts a value as its record.
+    fn put_record(&mut self, table: Table, key: &[u8], value: &impl Stored);
+
+    fn remove(&mut self, table: Table, key: &[u8]);
+}
+
+/// Steps that are applied together or not at all. Their bytes stand one after the other.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     bytes: Vec<u8>,
@@ -231,12 +241,12 @@ impl Batch {
         self.steps.push(Placed { table, removes: true, key_end: end, end });
     }
 
-    /// Takes over the steps of another one.
-    pub fn append(&mut self, other: &Self) {
-        for step in other.steps() {
+    /// Gives all of its steps to `to`.
+    pub fn copy_to(&self, to: &mut impl Steps) {
+        for step in self.steps() {
             match step.value {
-                Some(value) => self.put(step.table, step.key, value),
-                None => self.remove(step.table, step.key),
+                Some(value) => to.put(step.table, step.key, value),
+                None => to.remove(step.table, step.key),
             }
         }
     }
@@ -263,6 +273,20 @@ impl Batch {
     }
 }
 
+impl Steps for Batch {
+    fn put(&mut self, table: Table, key: &[u8], value: &[u8]) {
+        Self::put(self, table, key, value);
+    }
+
+    fn put_record(&mut self, table: Table, key: &[u8], value: &impl Stored) {
+        Self::put_record(self, table, key, value);
+    }
+
+    fn remove(&mut self, table: Table, key: &[u8]) {
+        Self::remove(self, table, key);
+    }
+}
+
 /// A store of tables.
 pub trait TableEngine: TableRead + Send + Sync + 'static {
     /// Sees the tables as they were when it was taken.
@@ -271,6 +295,17 @@ pub trait TableEngine: TableRead + Send + Sync + 'static {
         Self: 'a;
 
     fn snapshot(&self) -> Self::Snapshot<'_>;
+
+    /// A batch in the store's own form: a checkpoint has millions of steps.
+    type Large<'a>: Steps
+    where
+        Self: 'a;
+
+    /// An empty one, with room for about so many bytes of keys and values.
+    fn large(&self, bytes: usize) -> Self::Large<'_>;
+
+    /// As [`Self::write`].
+    fn write_large(&self, batch: Self::Large<'_>) -> Result<(), EngineError>;
 
     /// Applies all of the batch. Durable only after [`Self::flush`].
     fn write(&self, batch: Batch) -> Result<(), EngineError>;

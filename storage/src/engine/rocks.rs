@@ -12,7 +12,8 @@ use rocksdb::{
     DBRawIterator, FlushOptions, LogLevel, Options, ReadOptions, WriteBatch, WriteOptions,
 };
 
-use super::{Batch, Direction, EngineError, KeyRange, Row, Table, TableEngine, TableRead};
+use super::{Batch, Direction, EngineError, KeyRange, Row, Steps, Table, TableEngine, TableRead};
+use crate::codec::{Stored, write_record};
 
 /// A row is rarely larger than a journal block of 32 KiB.
 const JOURNAL_BLOCK_BYTES: usize = 64 << 10;
@@ -317,8 +318,51 @@ impl TableRead for RocksSnapshot<'_> {
     }
 }
 
+/// Steps in RocksDB's own form.
+pub struct RocksBatch<'a> {
+    steps: WriteBatch,
+    /// In the order of [`Table::ALL`].
+    families: [&'a ColumnFamily; Table::ALL.len()],
+    /// The last record; kept for its memory.
+    record: Vec<u8>,
+}
+
+impl fmt::Debug for RocksBatch<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RocksBatch").field("steps", &self.steps.len()).finish_non_exhaustive()
+    }
+}
+
+impl Steps for RocksBatch<'_> {
+    fn put(&mut self, table: Table, key: &[u8], value: &[u8]) {
+        self.steps.put_cf(self.families[table.index()], key, value);
+    }
+
+    fn put_record(&mut self, table: Table, key: &[u8], value: &impl Stored) {
+        self.record.clear();
+        write_record(value, &mut self.record);
+        self.steps.put_cf(self.families[table.index()], key, &self.record);
+    }
+
+    fn remove(&mut self, table: Table, key: &[u8]) {
+        self.steps.delete_cf(self.families[table.index()], key);
+    }
+}
+
 impl TableEngine for RocksEngine {
     type Snapshot<'a> = RocksSnapshot<'a>;
+    type Large<'a> = RocksBatch<'a>;
+
+    fn large(&self, bytes: usize) -> RocksBatch<'_> {
+        let families = Table::ALL.map(|table| self.family(table));
+        RocksBatch { steps: WriteBatch::with_capacity_bytes(bytes), families, record: Vec::new() }
+    }
+
+    fn write_large(&self, batch: RocksBatch<'_>) -> Result<(), EngineError> {
+        self.db
+            .write_opt(batch.steps, &self.without_wal)
+            .map_err(|error| EngineError::Write { message: error.to_string() })
+    }
 
     fn snapshot(&self) -> RocksSnapshot<'_> {
         RocksSnapshot { engine: self, snapshot: self.db.snapshot() }
@@ -326,16 +370,9 @@ impl TableEngine for RocksEngine {
 
     fn write(&self, batch: Batch) -> Result<(), EngineError> {
         // RocksDB's own overhead per step is below 16 bytes.
-        let mut steps = WriteBatch::with_capacity_bytes(batch.bytes() + 16 * batch.steps().len());
-        let families = Table::ALL.map(|table| self.family(table));
-        for step in batch.steps() {
-            let family = families[step.table.index()];
-            match step.value {
-                Some(value) => steps.put_cf(family, step.key, value),
-                None => steps.delete_cf(family, step.key),
-            }
-        }
-        self.db.write_opt(steps, &self.without_wal).map_err(|error| EngineError::Write { message: error.to_string() })
+        let mut steps = self.large(batch.bytes() + 16 * batch.steps().len());
+        batch.copy_to(&mut steps);
+        self.write_large(steps)
     }
 
     fn flush(&self) -> Result<(), EngineError> {

@@ -202,9 +202,9 @@ fn execute_all<E: TableEngine>(
 ) -> Vec<Answer> {
     let last = if commands.len() > 1 { commands.len() } else { 0 };
     let mut answers = Vec::with_capacity(commands.len());
-    for (number, command) in (1..).zip(commands) {
+    for (number, command) in (1..).zip(&commands) {
         executing(number == last);
-        let Executed { expired, answer } = execute(working, &command);
+        let Executed { expired, answer } = execute(working, command);
         let decided = match &answer {
             Answer::Decided(decision) => Some(Arc::clone(decision)),
             Answer::Replayed { .. } | Answer::KeyReused { .. } => None,

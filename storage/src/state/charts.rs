@@ -8,12 +8,12 @@ use partita_core::account::{Account, BalanceRules, Book};
 use partita_core::currency::Currency;
 use partita_core::id::{AccountCode, AccountId, BookCode, BookId, CurrencyCode, CurrencyId, EntryNumber, Role};
 use partita_core::period::Calendar;
-use partita_core::state::{BookTotals, ControlKey, Movement, Sums};
+use partita_core::state::{BookTotals, ControlKey, Movement, PostingAccount, Sums};
 
 use super::error::StorageError;
 use crate::codec::keys::TableKey;
 use crate::codec::{Stored, decode_record};
-use crate::engine::{Batch, Direction, KeyRange, Row, Table, TableRead};
+use crate::engine::{Batch, Direction, KeyRange, Row, Steps, Table, TableRead};
 use crate::tree::{Frontier, Hash};
 
 /// Rows per read while a table is loaded.
@@ -151,6 +151,17 @@ impl Charts {
         self.account(book, id)
     }
 
+    pub(super) fn posting_account(
+        &self,
+        book: BookId,
+        code: &AccountCode,
+        currency: CurrencyId,
+    ) -> Option<PostingAccount> {
+        let state = self.of(book)?;
+        let id = *state.account_codes.get(code)?;
+        PostingAccount::of(state.accounts.get(place(id)?)?, currency)
+    }
+
     pub(super) fn account_by_role(&self, book: BookId, role: &Role) -> Option<Arc<Account>> {
         let ids = self.of(book)?.roles.get(role)?;
         ids.iter().filter_map(|id| self.account(book, *id)).find(|account| !account.closed)
@@ -262,6 +273,13 @@ impl Charts {
     pub(super) fn put_control(&mut self, key: &ControlKey, sums: Sums) {
         let control = Control { sums, changed: true };
         self.of_mut(key.book).controls.insert((key.account, key.currency), control);
+    }
+
+    pub(super) fn add_to_control(&mut self, key: &ControlKey, posted: Movement) {
+        let control = self.of_mut(key.book).controls.entry((key.account, key.currency)).or_default();
+        control.sums.debits += posted.debits;
+        control.sums.credits += posted.credits;
+        control.changed = true;
     }
 
     /// The stored rows of everything that changed.
@@ -382,7 +400,7 @@ pub(super) struct SealedCharts {
 }
 
 impl SealedCharts {
-    pub(super) fn write_to(&self, batch: &mut Batch) {
-        batch.append(&self.rows);
+    pub(super) fn write_to(&self, steps: &mut impl Steps) {
+        self.rows.copy_to(steps);
     }
 }

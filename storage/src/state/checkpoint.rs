@@ -17,7 +17,9 @@ use super::layers::{Hashed, SealedOrdered, SealedPoint, Sorted};
 use super::working::WorkingSet;
 use crate::codec::encode_record;
 use crate::codec::keys::{CustomerKey, RateKey, TableKey};
-use crate::engine::{Batch, Table, TableEngine, TableRead};
+#[cfg(feature = "planted-bugs")]
+use crate::engine::Batch;
+use crate::engine::{Steps, Table, TableEngine, TableRead};
 use partita_core::document::{Charge, Hold, Payment, Refund};
 use partita_core::fx::Rate;
 use partita_core::id::{BookId, DocumentId, Key};
@@ -34,6 +36,8 @@ const JOURNAL_BATCH_BYTES: usize = if cfg!(test) { 4 << 10 } else { 4 << 20 };
 
 /// A generation that changes no more.
 pub struct Sealed {
+    /// About what its tables take in a batch.
+    tables_bytes: usize,
     head: HeadRecord,
     journal: Arc<Blocks>,
     charts: SealedCharts,
@@ -65,15 +69,20 @@ impl Sealed {
     pub(super) fn of<E: TableEngine>(working: &mut WorkingSet<E>) -> Self {
         let horizons = working.all_keys.changed_since(&working.written_keys);
         working.written_keys = working.all_keys.clone();
+        let journal = working.journal.seal();
+        let blocks_bytes: usize = journal.values().map(|block| block.len()).sum();
+        // A row takes about half of its place in memory.
+        let tables_bytes = working.generation_bytes.saturating_sub(blocks_bytes) / 2;
         working.generation_bytes = 0;
         Self {
+            tables_bytes,
             head: HeadRecord {
                 format: STATE_FORMAT,
                 head: working.head,
                 applied: working.applied.clone(),
                 tree: working.tree.clone(),
             },
-            journal: working.journal.seal(),
+            journal,
             charts: working.charts.seal(),
             horizons: horizons
                 .into_iter()
@@ -98,31 +107,30 @@ impl Sealed {
     }
 
     /// All tables and the head.
-    fn tables(&self, engine: &impl TableRead) -> Result<Batch, StorageError> {
-        let mut batch = Batch::new();
-        self.charts.write_to(&mut batch);
+    fn write_to(&self, engine: &impl TableRead, steps: &mut impl Steps) -> Result<(), StorageError> {
+        self.charts.write_to(steps);
         if !planted(Bug::KeysLeftOut) {
-            self.keys.write_to(&mut batch);
+            self.keys.write_to(steps);
         }
-        self.subaccounts.write_to(&mut batch);
-        self.items.write_to(&mut batch);
-        self.open_items.write_to(&mut batch);
-        self.movements.write_to(&mut batch);
-        self.periods.write_to(&mut batch);
-        self.rates.write_to(&mut batch);
-        self.recognitions.write_to(&mut batch);
-        self.entries.write_to(engine, &mut batch)?;
-        self.holds.write_to(&mut batch);
-        self.charges.write_to(&mut batch);
-        self.payments.write_to(&mut batch);
-        self.refunds.write_to(&mut batch);
-        self.customers.write_to(&mut batch);
-        self.expiries.write_to(&mut batch);
+        self.subaccounts.write_to(steps);
+        self.items.write_to(steps);
+        self.open_items.write_to(steps);
+        self.movements.write_to(steps);
+        self.periods.write_to(steps);
+        self.rates.write_to(steps);
+        self.recognitions.write_to(steps);
+        self.entries.write_to(engine, steps)?;
+        self.holds.write_to(steps);
+        self.charges.write_to(steps);
+        self.payments.write_to(steps);
+        self.refunds.write_to(steps);
+        self.customers.write_to(steps);
+        self.expiries.write_to(steps);
         for (key, record) in &self.horizons {
-            batch.put(Table::Meta, key, record);
+            steps.put(Table::Meta, key, record);
         }
-        batch.put_record(Table::Meta, HEAD_KEY, &self.head);
-        Ok(batch)
+        steps.put_record(Table::Meta, HEAD_KEY, &self.head);
+        Ok(())
     }
 }
 
@@ -161,17 +169,21 @@ impl<E: TableEngine> Checkpointer<E> {
     /// process must stop: what of it reached the disk is a valid state, but the generation cannot be written again.
     pub fn write(&mut self, sealed: Sealed) -> Result<Applied, StorageError> {
         let engine = &*self.shared.engine;
-        let mut blocks = Batch::new();
+        let (mut blocks, mut bytes) = (engine.large(JOURNAL_BATCH_BYTES), 0);
         for (first, block) in &*sealed.journal {
-            blocks.put(Table::Journal, first.bytes(), block);
-            if blocks.bytes() >= JOURNAL_BATCH_BYTES {
-                engine.write(std::mem::take(&mut blocks))?;
+            if bytes >= JOURNAL_BATCH_BYTES {
+                engine.write_large(std::mem::replace(&mut blocks, engine.large(JOURNAL_BATCH_BYTES)))?;
+                bytes = 0;
             }
+            blocks.put(Table::Journal, &first.bytes(), block);
+            bytes += block.len();
         }
-        if !blocks.is_empty() {
-            engine.write(blocks)?;
+        if bytes > 0 {
+            engine.write_large(blocks)?;
         }
-        engine.write(sealed.tables(engine)?)?;
+        let mut tables = engine.large(sealed.tables_bytes);
+        sealed.write_to(engine, &mut tables)?;
+        engine.write_large(tables)?;
         if !planted(Bug::LogPurgedEarly) {
             engine.flush()?;
         }

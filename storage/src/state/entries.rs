@@ -13,7 +13,7 @@ use partita_core::state::EntryRecord;
 use super::error::StorageError;
 use crate::codec::keys::TableKey;
 use crate::codec::{EntryPage, decode_record};
-use crate::engine::{Batch, Table, TableRead};
+use crate::engine::{Steps, Table, TableRead};
 
 /// Entries of a page. Part of the format.
 pub(crate) const PAGE: u64 = 128;
@@ -34,6 +34,8 @@ fn place(first: EntryNumber, number: EntryNumber) -> Option<usize> {
 pub(super) struct Runs {
     runs: BTreeMap<BookId, Run>,
     apart: BTreeMap<Key, EntryRecord>,
+    /// What a run takes room for.
+    room: usize,
 }
 
 #[derive(Debug)]
@@ -53,7 +55,8 @@ impl Runs {
 
     /// Whether it is new here.
     fn put(&mut self, (book, number): Key, record: EntryRecord) -> bool {
-        let run = self.runs.entry(book).or_insert_with(|| Run { first: number, records: Vec::new() });
+        let room = self.room;
+        let run = self.runs.entry(book).or_insert_with(|| Run { first: number, records: Vec::with_capacity(room) });
         match place(run.first, number) {
             None => return self.apart.insert((book, number), record).is_none(),
             Some(place) if place < run.records.len() => {
@@ -70,6 +73,15 @@ impl Runs {
             }
         }
         true
+    }
+
+    /// Without anything in it. Generations are much alike: where one book is all there is, its run need not grow again.
+    fn emptied(&self) -> Self {
+        let room = match self.runs.len() {
+            1 => self.runs.values().map(|run| run.records.len()).sum(),
+            _ => 0,
+        };
+        Self { room, ..Self::default() }
     }
 
     fn pages(&self) -> BTreeMap<Key, Vec<(EntryNumber, EntryRecord)>> {
@@ -91,7 +103,7 @@ pub(super) struct SealedEntries(Arc<Runs>);
 
 impl SealedEntries {
     /// Reads what it adds to. Nothing else writes entries meanwhile.
-    pub(super) fn write_to(&self, engine: &impl TableRead, batch: &mut Batch) -> Result<(), StorageError> {
+    pub(super) fn write_to(&self, engine: &impl TableRead, steps: &mut impl Steps) -> Result<(), StorageError> {
         for (key, changed) in self.0.pages() {
             let begins = changed.first().is_some_and(|row| row.0 == key.1);
             let follows = changed.windows(2).all(|two| two[1].0 == two[0].0.next());
@@ -107,7 +119,7 @@ impl SealedEntries {
                     None => return Err(missing(key.0, number)),
                 }
             }
-            batch.put_record(Table::Entries, key.bytes(), &page);
+            steps.put_record(Table::Entries, &key.bytes(), &page);
         }
         Ok(())
     }
@@ -186,7 +198,8 @@ impl EntryTable {
 
     pub(super) fn seal(&mut self) -> SealedEntries {
         assert!(self.sealed.is_none(), "one checkpoint at a time");
-        let changes = Arc::new(std::mem::take(&mut self.current));
+        let empty = self.current.emptied();
+        let changes = Arc::new(std::mem::replace(&mut self.current, empty));
         self.sealed = Some(Arc::clone(&changes));
         SealedEntries(changes)
     }
@@ -206,7 +219,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::engine::{MemoryEngine, TableEngine};
+    use crate::engine::{Batch, MemoryEngine, TableEngine};
 
     #[derive(Clone, Debug)]
     enum Step {

@@ -14,15 +14,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use indexmap::IndexMap;
+use indexmap::map::Entry;
 use parking_lot::Mutex;
+use partita_core::state::Found;
 
 use super::error::StorageError;
 use crate::codec::keys::TableKey;
-use crate::codec::{Stored, decode_record};
-use crate::engine::{Batch, Direction, KeyRange, Row, Table, TableRead};
+use crate::codec::{CodecError, Stored, decode_record};
+use crate::engine::{Direction, KeyRange, Row, Steps, Table, TableRead};
 
 /// What an entry of a map costs beside its key and value.
 const ENTRY_OVERHEAD_BYTES: usize = 48;
+/// How many keys are asked what all of them have in common.
+const SAMPLED_KEYS: usize = 64;
 /// A scan reads the engine this many rows at a time, at most.
 const SCAN_PAGE_ROWS: usize = 1_024;
 
@@ -34,9 +38,29 @@ pub(super) type Sorted<V> = BTreeMap<Vec<u8>, Option<V>>;
 /// A map of changes: `None` is a removal.
 pub(super) trait Changes<K, V>: Default {
     fn find(&self, key: &K) -> Option<&Option<V>>;
-    fn find_mut(&mut self, key: &K) -> Option<&mut Option<V>>;
-    /// Takes a key that is not there.
-    fn add(&mut self, key: &K, value: Option<V>);
+    /// As `find`, with where it stands in a map that knows places.
+    fn find_with_place(&self, key: &K) -> Option<(Option<usize>, &Option<V>)> {
+        self.find(key).map(|value| (None, value))
+    }
+    /// What stands there, if it is this key's.
+    fn find_at(&self, _place: usize, key: &K) -> Option<&Option<V>> {
+        self.find(key)
+    }
+    /// Changes a value, or what `before` makes where there is none, and says whether the key is new. `place`: where it
+    /// may stand.
+    fn change<E>(
+        &mut self,
+        key: &K,
+        place: Option<usize>,
+        before: impl FnOnce() -> Result<V, E>,
+        change: impl FnOnce(&mut V),
+    ) -> Result<bool, E>
+    where
+        V: Default;
+    /// Says whether the key is new.
+    fn put(&mut self, key: &K, value: Option<V>) -> bool;
+    /// An empty map with room for what this one has.
+    fn emptied(&self) -> Self;
     fn count(&self) -> usize;
     /// Calls `visit` with every row, in the order of the stored keys.
     fn in_order(&self, visit: impl FnMut(&[u8], &Option<V>));
@@ -47,12 +71,51 @@ impl<K: TableKey + Hash + Ord + Clone, V> Changes<K, V> for Hashed<K, V> {
         self.get(key)
     }
 
-    fn find_mut(&mut self, key: &K) -> Option<&mut Option<V>> {
-        self.get_mut(key)
+    fn find_with_place(&self, key: &K) -> Option<(Option<usize>, &Option<V>)> {
+        self.get_full(key).map(|(place, _, value)| (Some(place), value))
     }
 
-    fn add(&mut self, key: &K, value: Option<V>) {
-        self.insert(key.clone(), value);
+    fn find_at(&self, place: usize, key: &K) -> Option<&Option<V>> {
+        self.get_index(place).filter(|row| row.0 == key).map(|row| row.1)
+    }
+
+    fn change<E>(
+        &mut self,
+        key: &K,
+        place: Option<usize>,
+        before: impl FnOnce() -> Result<V, E>,
+        change: impl FnOnce(&mut V),
+    ) -> Result<bool, E>
+    where
+        V: Default,
+    {
+        if let Some((at, value)) = place.and_then(|place| self.get_index_mut(place))
+            && at == key
+        {
+            change(value.get_or_insert_default());
+            return Ok(false);
+        }
+        match self.entry(key.clone()) {
+            Entry::Occupied(mut row) => {
+                change(row.get_mut().get_or_insert_default());
+                Ok(false)
+            }
+            Entry::Vacant(row) => {
+                let mut value = before()?;
+                change(&mut value);
+                row.insert(Some(value));
+                Ok(true)
+            }
+        }
+    }
+
+    fn put(&mut self, key: &K, value: Option<V>) -> bool {
+        self.insert(key.clone(), value).is_none()
+    }
+
+    /// Generations are much alike: none of them has to grow as the first one did.
+    fn emptied(&self) -> Self {
+        Self::with_capacity_and_hasher(self.len(), foldhash::fast::RandomState::default())
     }
 
     fn count(&self) -> usize {
@@ -60,13 +123,48 @@ impl<K: TableKey + Hash + Ord + Clone, V> Changes<K, V> for Hashed<K, V> {
     }
 
     fn in_order(&self, mut visit: impl FnMut(&[u8], &Option<V>)) {
-        let mut rows: Vec<_> = self.iter().collect();
-        // Stable sorting takes runs as they come: keys mostly came in order.
-        rows.sort_by(|one, other| one.0.cmp(other.0));
-        for (key, value) in rows {
+        for (_, place) in order(self) {
+            let (key, value) = self.get_index(place).expect("places are those of the keys");
             visit(&key.bytes(), value);
         }
     }
+}
+
+/// The places of keys in the order of their stored form.
+///
+/// A generation's keys have much in common at their beginnings. What differs first is compared as a number that stands
+/// beside the place, so that sorting does not go to and fro between all keys.
+fn order<K: TableKey, V>(rows: &Hashed<K, V>) -> Vec<(u128, usize)> {
+    // Some of them say what all have in common, unless another says otherwise.
+    let first = rows.keys().next().map(TableKey::bytes).unwrap_or_default();
+    let in_common =
+        |most: usize, key: &K| first[..most].iter().zip(&key.bytes()).take_while(|(one, other)| one == other).count();
+    let mut common = rows.keys().step_by(rows.len() / SAMPLED_KEYS + 1).fold(first.len(), in_common);
+    let mut places = loop {
+        match numbers(rows, &first[..common]) {
+            Ok(places) => break places,
+            Err(less) => common = less,
+        }
+    };
+    let stored = |place: usize| rows.get_index(place).expect("places are those of the rows").0.bytes();
+    // Stable sorting takes runs as they come: keys mostly came in order.
+    places.sort_by(|one, other| one.0.cmp(&other.0).then_with(|| stored(one.1).cmp(&stored(other.1))));
+    places
+}
+
+/// What follows the beginning that all keys have, as a number; or how much of it they have, if one has less.
+fn numbers<K: TableKey, V>(rows: &Hashed<K, V>, beginning: &[u8]) -> Result<Vec<(u128, usize)>, usize> {
+    let number = |key: &K| {
+        let bytes = key.bytes();
+        let Some(rest) = bytes.strip_prefix(beginning) else {
+            return Err(beginning.iter().zip(&bytes).take_while(|(one, other)| one == other).count());
+        };
+        let length = rest.len().min(16);
+        let mut number = [0; 16];
+        number[..length].copy_from_slice(&rest[..length]);
+        Ok(u128::from_be_bytes(number))
+    };
+    rows.keys().zip(0..).map(|(key, place)| Ok((number(key)?, place))).collect()
 }
 
 impl<K: TableKey, V> Changes<K, V> for Sorted<V> {
@@ -74,12 +172,37 @@ impl<K: TableKey, V> Changes<K, V> for Sorted<V> {
         if self.is_empty() { None } else { self.get(key.bytes().as_slice()) }
     }
 
-    fn find_mut(&mut self, key: &K) -> Option<&mut Option<V>> {
-        self.get_mut(key.bytes().as_slice())
+    fn change<E>(
+        &mut self,
+        key: &K,
+        _place: Option<usize>,
+        before: impl FnOnce() -> Result<V, E>,
+        change: impl FnOnce(&mut V),
+    ) -> Result<bool, E>
+    where
+        V: Default,
+    {
+        let key = key.bytes();
+        if let Some(value) = self.get_mut(key.as_slice()) {
+            change(value.get_or_insert_default());
+            return Ok(false);
+        }
+        let mut value = before()?;
+        change(&mut value);
+        Ok(self.insert(key.into_vec(), Some(value)).is_none())
     }
 
-    fn add(&mut self, key: &K, value: Option<V>) {
-        self.insert(key.to_bytes(), value);
+    fn put(&mut self, key: &K, value: Option<V>) -> bool {
+        let key = key.bytes();
+        if let Some(before) = self.get_mut(key.as_slice()) {
+            *before = value;
+            return false;
+        }
+        self.insert(key.into_vec(), value).is_none()
+    }
+
+    fn emptied(&self) -> Self {
+        Self::new()
     }
 
     fn count(&self) -> usize {
@@ -104,18 +227,24 @@ struct Cache<K, V> {
     limit: usize,
 }
 
-impl<K: Hash + Eq, V: Clone> Cache<K, V> {
+impl<K: Hash + Eq, V> Cache<K, V> {
     fn new(limit: usize) -> Self {
         Self { young: Known::default(), old: Known::default(), limit: limit.max(16) }
     }
 
-    fn find(&mut self, key: &K) -> Option<Option<V>> {
-        if let Some(value) = self.young.get(key) {
-            return Some(value.clone());
+    fn find(&mut self, key: &K) -> Option<&Option<V>> {
+        // Asked first: a look-up that is also the answer would hold on to the cache beyond it.
+        if !self.young.contains_key(key) {
+            let (key, value) = self.old.remove_entry(key)?;
+            self.keep(key, value);
         }
-        let (key, value) = self.old.remove_entry(key)?;
-        self.keep(key, value.clone());
-        Some(value)
+        self.young.get(key)
+    }
+
+    fn take(&mut self, key: &K) -> Option<Option<V>> {
+        let known = [&mut self.young, &mut self.old].into_iter();
+        // An empty one spares the key's hash.
+        known.filter(|known| !known.is_empty()).find_map(|known| known.remove(key))
     }
 
     fn keep(&mut self, key: K, value: Option<V>) {
@@ -123,11 +252,6 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
             self.old = std::mem::take(&mut self.young);
         }
         self.young.insert(key, value);
-    }
-
-    fn forget(&mut self, key: &K) {
-        self.young.remove(key);
-        self.old.remove(key);
     }
 }
 
@@ -139,19 +263,24 @@ pub(super) struct SealedTable<K, M> {
 }
 
 impl<K, M> SealedTable<K, M> {
-    pub(super) fn write_to<V: Stored>(&self, batch: &mut Batch)
+    pub(super) fn write_to<V: Stored>(&self, steps: &mut impl Steps)
     where
         M: Changes<K, V>,
     {
         self.changes.in_order(|key, value| match value {
-            Some(value) => batch.put_record(self.table, key, value),
-            None => batch.remove(self.table, key),
+            Some(value) => steps.put_record(self.table, key, value),
+            None => steps.remove(self.table, key),
         });
     }
 }
 
 pub(super) type SealedPoint<K, V> = SealedTable<K, Hashed<K, V>>;
 pub(super) type SealedOrdered<K, V> = SealedTable<K, Sorted<V>>;
+
+/// The layers of changes, as a [`Found`] names them.
+const CURRENT: u8 = 0;
+const SEALED: u8 = 1;
+const SETTLED: u8 = 2;
 
 /// A table with its layers above the engine.
 pub(super) struct Layers<K, V, M> {
@@ -198,42 +327,45 @@ impl<K: TableKey + Hash + Ord + Clone, V: Stored + Clone, M: Changes<K, V>> Laye
 
     /// What the layers of changes say; `None` if they say nothing.
     fn changed(&self, key: &K) -> Option<&Option<V>> {
-        self.current
-            .find(key)
-            .or_else(|| self.sealed.as_ref().and_then(|sealed| sealed.find(key)))
-            .or_else(|| self.settled.find(key))
+        self.current.find(key).or_else(|| self.unchanged(key))
     }
 
-    /// What memory says; `None` if the engine must be asked.
-    fn in_memory(&self, key: &K) -> Option<Option<V>> {
-        match self.changed(key) {
-            Some(value) => Some(value.clone()),
-            None => self.read.lock().find(key),
-        }
+    /// What they say as of the last seal.
+    fn unchanged(&self, key: &K) -> Option<&Option<V>> {
+        unchanged(self.sealed.as_deref(), &self.settled, key)
     }
 
     pub(super) fn get(&self, engine: &impl TableRead, key: &K) -> Result<Option<V>, StorageError> {
         self.get_unless(engine, key, || false)
     }
 
-    /// As `get`, but takes a record that is not in memory for absent where `surely_absent` says so.
+    /// As `get`, but takes a record that did not change since the last seal for absent where `surely_absent` says so.
     pub(super) fn get_unless(
         &self,
         engine: &impl TableRead,
         key: &K,
         surely_absent: impl FnOnce() -> bool,
     ) -> Result<Option<V>, StorageError> {
-        if let Some(value) = self.in_memory(key) {
-            return Ok(value);
+        if let Some(value) = self.current.find(key) {
+            return Ok(value.clone());
         }
         if surely_absent() {
             return Ok(None);
         }
-        self.asked.fetch_add(1, Ordering::Relaxed);
-        let bytes = key.bytes();
-        let value = engine.get(self.table, &bytes)?.map(|record| self.decode(&bytes, &record)).transpose()?;
+        if let Some(value) = self.unchanged(key) {
+            return Ok(value.clone());
+        }
+        if let Some(value) = self.read.lock().find(key) {
+            return Ok(value.clone());
+        }
+        let value = self.ask(engine, key)?;
         self.read.lock().keep(key.clone(), value.clone());
         Ok(value)
+    }
+
+    fn ask(&self, engine: &impl TableRead, key: &K) -> Result<Option<V>, StorageError> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        stored(engine, self.table, key)
     }
 
     /// How often it was not memory that answered.
@@ -241,17 +373,26 @@ impl<K: TableKey + Hash + Ord + Clone, V: Stored + Clone, M: Changes<K, V>> Laye
         self.asked.load(Ordering::Relaxed)
     }
 
-    /// Looks at a record where it stands.
+    /// Looks at a record where it stands, and says where that is for changing it.
     pub(super) fn look<T>(
         &self,
         engine: &impl TableRead,
         key: &K,
-        look: impl FnOnce(Option<&V>) -> T,
+        look: impl FnOnce(Option<&V>, Found) -> T,
     ) -> Result<T, StorageError> {
-        match self.changed(key) {
-            Some(value) => Ok(look(value.as_ref())),
-            None => Ok(look(self.get(engine, key)?.as_ref())),
+        let (sealed, settled) = (self.sealed.as_deref(), Some(&*self.settled));
+        for (number, layer) in [(CURRENT, Some(&self.current)), (SEALED, sealed), (SETTLED, settled)] {
+            if let Some((place, value)) = layer.and_then(|layer| layer.find_with_place(key)) {
+                return Ok(look(value.as_ref(), Found(place.map(|place| (number, place)))));
+            }
         }
+        if let Some(value) = self.read.lock().find(key) {
+            return Ok(look(value.as_ref(), Found(None)));
+        }
+        let value = self.ask(engine, key)?;
+        let seen = look(value.as_ref(), Found(None));
+        self.read.lock().keep(key.clone(), value);
+        Ok(seen)
     }
 
     /// Reads what memory lacks of `keys` in one go.
@@ -285,39 +426,54 @@ impl<K: TableKey + Hash + Ord + Clone, V: Stored + Clone, M: Changes<K, V>> Laye
 
     /// Puts or removes a record and returns by how many bytes memory grew.
     pub(super) fn put(&mut self, key: &K, value: Option<V>, weight_bytes: usize) -> usize {
-        if let Some(before) = self.current.find_mut(key) {
-            *before = value;
+        if !self.current.put(key, value) {
             return 0;
         }
         // The cache never has what a layer of changes has, so that no stale value ever comes to light again.
-        self.read.get_mut().forget(key);
-        self.current.add(key, value);
+        self.read.get_mut().take(key);
         size_of::<K>() + weight_bytes + ENTRY_OVERHEAD_BYTES
     }
 
-    /// Changes a record, or the default one, where it stands; returns by how many bytes memory grew.
+    /// Changes a record, or the default one, where it stands (`found`: as looking at it said); returns by how many bytes
+    /// memory grew.
     pub(super) fn change(
         &mut self,
         engine: &impl TableRead,
         key: &K,
+        found: Found,
         weight_bytes: usize,
         change: impl FnOnce(&mut V),
     ) -> Result<usize, StorageError>
     where
         V: Default,
     {
-        if let Some(value) = self.current.find_mut(key) {
-            change(value.get_or_insert_default());
-            return Ok(0);
-        }
-        let mut value = self.get(engine, key)?.unwrap_or_default();
-        change(&mut value);
-        Ok(self.put(key, Some(value), weight_bytes))
+        let Self { table, current, sealed, settled, read, asked } = self;
+        let (layer, place) = found.0.unzip();
+        let before = || {
+            let known = match layer.zip(place) {
+                Some((SEALED, place)) => sealed.as_ref().and_then(|sealed| sealed.find_at(place, key)),
+                Some((SETTLED, place)) => settled.find_at(place, key),
+                Some(_) | None => None,
+            };
+            if let Some(value) = known.or_else(|| unchanged(sealed.as_deref(), settled, key)) {
+                return Ok(value.clone().unwrap_or_default());
+            }
+            // Taken out: the cache never has what a layer of changes has.
+            if let Some(value) = read.get_mut().take(key) {
+                return Ok(value.unwrap_or_default());
+            }
+            asked.fetch_add(1, Ordering::Relaxed);
+            stored(engine, *table, key).map(Option::unwrap_or_default)
+        };
+        let place = place.filter(|_| layer == Some(CURRENT));
+        let is_new = current.change(key, place, before, change)?;
+        Ok(if is_new { size_of::<K>() + weight_bytes + ENTRY_OVERHEAD_BYTES } else { 0 })
     }
 
     pub(super) fn seal(&mut self) -> SealedTable<K, M> {
         assert!(self.sealed.is_none(), "one checkpoint at a time");
-        let changes = Arc::new(std::mem::take(&mut self.current));
+        let empty = self.current.emptied();
+        let changes = Arc::new(std::mem::replace(&mut self.current, empty));
         self.sealed = Some(Arc::clone(&changes));
         SealedTable { table: self.table, changes, key: PhantomData }
     }
@@ -332,9 +488,21 @@ impl<K: TableKey + Hash + Ord + Clone, V: Stored + Clone, M: Changes<K, V>> Laye
         decode_record(bytes).map_err(|source| self.corrupt(key, source))
     }
 
-    fn corrupt(&self, key: &[u8], source: crate::codec::CodecError) -> StorageError {
+    fn corrupt(&self, key: &[u8], source: CodecError) -> StorageError {
         StorageError::Corrupt { table: self.table, key: key.to_vec(), source }
     }
+}
+
+/// What layers that change no more say; `None` if they say nothing.
+fn unchanged<'a, K, V, M: Changes<K, V>>(sealed: Option<&'a M>, settled: &'a M, key: &K) -> Option<&'a Option<V>> {
+    sealed.and_then(|sealed| sealed.find(key)).or_else(|| settled.find(key))
+}
+
+/// The engine's record.
+fn stored<V: Stored>(engine: &impl TableRead, table: Table, key: &impl TableKey) -> Result<Option<V>, StorageError> {
+    let bytes = key.bytes();
+    let Some(record) = engine.get(table, &bytes)? else { return Ok(None) };
+    decode_record(&record).map(Some).map_err(|source| StorageError::Corrupt { table, key: bytes.to_vec(), source })
 }
 
 impl<K: TableKey + Hash + Ord + Clone, V: Stored + Clone> PointTable<K, V> {
@@ -484,16 +652,18 @@ impl StoredRows {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test stops where something is wrong")]
 
-    use partita_core::id::{AccountId, BookId, CurrencyId};
+    use partita_core::id::{AccountId, BookId, CurrencyId, Key};
     use partita_core::state::{ControlKey, Movement};
     use proptest::prelude::*;
 
     use super::*;
-    use crate::engine::{MemoryEngine, TableEngine};
+    use crate::engine::{Batch, MemoryEngine, TableEngine};
 
     #[derive(Clone, Debug)]
     enum Step {
         Put(u16, i128),
+        /// Looks and then changes what was found.
+        Add(u16, i128),
         Remove(u16),
         Get(u16),
         Prefetch(Vec<u16>),
@@ -509,6 +679,7 @@ mod tests {
         let place = 0..60u16;
         let step = prop_oneof![
             6 => (place.clone(), 1..100i128).prop_map(|(place, value)| Step::Put(place, value)),
+            6 => (place.clone(), 1..100i128).prop_map(|(place, value)| Step::Add(place, value)),
             2 => place.clone().prop_map(Step::Remove),
             4 => place.clone().prop_map(Step::Get),
             1 => prop::collection::vec(place.clone(), 1..8).prop_map(Step::Prefetch),
@@ -544,6 +715,15 @@ mod tests {
                 Step::Put(place, debits) => {
                     layers.put(&key(*place), Some(value(*debits)), 0);
                     model.insert(key(*place).to_bytes(), (key(*place), value(*debits)));
+                }
+                Step::Add(place, debits) => {
+                    let key = key(*place);
+                    let before = model.get(&key.to_bytes()).map_or(0, |row| row.1.debits);
+                    let look = |value: Option<&Movement>, found| (value.map_or(0, |value| value.debits), found);
+                    let (seen, found) = layers.look(&engine, &key, look).unwrap();
+                    assert_eq!(seen, before);
+                    layers.change(&engine, &key, found, 0, |value| value.debits += debits).unwrap();
+                    model.insert(key.to_bytes(), (key, value(before + debits)));
                 }
                 Step::Remove(place) => {
                     layers.put(&key(*place), None, 0);
@@ -589,6 +769,21 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn rows_are_in_the_order_of_their_stored_keys(keys in prop::collection::vec((0..3u32, "[!-#a-c]{1,24}"), 0..200)) {
+            let mut rows: Hashed<(BookId, Key), ()> = Hashed::default();
+            let mut sorted = Sorted::new();
+            for (book, text) in keys {
+                let key = (BookId(book), Key::new(&text).unwrap());
+                sorted.insert(key.to_bytes(), Some(()));
+                rows.insert(key, Some(()));
+            }
+            let (mut visited, mut expected) = (vec![], vec![]);
+            rows.in_order(|key, _| visited.push(key.to_vec()));
+            Changes::<(BookId, Key), ()>::in_order(&sorted, |key, _| expected.push(key.to_vec()));
+            prop_assert_eq!(visited, expected);
+        }
+
         #[test]
         fn all_layers_together_are_one_map(steps in steps()) {
             run::<Hashed<ControlKey, Movement>>(&steps, |layers, engine, range, limit| {

@@ -77,11 +77,10 @@ fn roots(chain: &Chain) -> Vec<(u64, PostingRef)> {
     let mut ordinal = chain.postings();
     chain
         .roots()
-        .iter()
         .map(|root| {
             let at = ordinal;
             ordinal -= tree_size(ordinal);
-            (at, *root)
+            (at, root)
         })
         .collect()
 }
@@ -255,12 +254,13 @@ impl<'a, P: Past> Walk<'a, P> {
     ) -> Result<Option<PostingRef>, StorageError> {
         // Roots stand newest first: those that are beyond come before the others.
         let (mut low, mut high) = (0, chain.roots().len());
+        let root = |number| chain.root(number).expect("it is below the number of roots");
         while low < high {
             let middle = low + (high - low) / 2;
-            if is_beyond(self, chain.roots()[middle])? { low = middle + 1 } else { high = middle }
+            if is_beyond(self, root(middle))? { low = middle + 1 } else { high = middle }
         }
         let Some(oldest_beyond) = low.checked_sub(1) else { return Ok(chain.newest()) };
-        let mut here = chain.roots()[oldest_beyond];
+        let mut here = root(oldest_beyond);
         loop {
             let after = self.chained(key, here)?.line().after;
             if let Some(jump) = after.jump

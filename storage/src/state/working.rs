@@ -16,8 +16,8 @@ use partita_core::id::{
 use partita_core::period::{Calendar, Digest, JournalHead, Period, PeriodId, SealedBalance};
 use partita_core::recognition::{Recognised, RecognisedUpTo};
 use partita_core::state::{
-    BookTotals, ControlKey, EntryRecord, Expiry, Head, ItemKey, KeyRecord, Movement, MovementKey, OpenItem, Read,
-    Subaccount, SubaccountChange, SubaccountKey, SubaccountTip, Sums, Write,
+    BookTotals, ControlKey, EntryRecord, Expiry, Found, Head, ItemKey, KeyRecord, Movement, MovementKey, OpenItem,
+    PostingAccount, Read, Subaccount, SubaccountChange, SubaccountKey, SubaccountTip, Sums, Write,
 };
 use partita_core::time::{Date, Timestamp};
 
@@ -37,8 +37,8 @@ use crate::tree::{Frontier, leaf};
 /// Rows read at one time where a table is looked through.
 const SCAN_ROWS: usize = 1_024;
 
-/// With the chain's roots: about as many as the logarithm of the postings.
-const SUBACCOUNT_BYTES: usize = size_of::<Subaccount>() + 256;
+/// With the chain's roots that have no room in it: as many as the logarithm of the postings, where those are many.
+const SUBACCOUNT_BYTES: usize = size_of::<Subaccount>() + 96;
 
 /// All state of one node above its engine.
 #[derive(Debug)]
@@ -242,6 +242,10 @@ impl<E: TableEngine> Read for WorkingSet<E> {
         self.charts.account_by_code(book, code)
     }
 
+    fn posting_account(&self, book: BookId, code: &AccountCode, currency: CurrencyId) -> Option<PostingAccount> {
+        self.charts.posting_account(book, code, currency)
+    }
+
     fn account_by_role(&self, book: BookId, role: &Role) -> Option<Arc<Account>> {
         self.charts.account_by_role(book, role)
     }
@@ -269,11 +273,12 @@ impl<E: TableEngine> Read for WorkingSet<E> {
     }
 
     fn subaccount_tip(&self, key: &SubaccountKey) -> SubaccountTip {
-        or_stop(self.subaccounts.look(&*self.engine, key, |subaccount| {
+        or_stop(self.subaccounts.look(&*self.engine, key, |subaccount, found| {
             subaccount.map_or(SubaccountTip::default(), |Subaccount { sums, chain, greatest_date }| SubaccountTip {
                 sums: *sums,
                 tip: chain.tip(),
                 greatest_date: *greatest_date,
+                found,
             })
         }))
     }
@@ -419,13 +424,19 @@ impl<E: TableEngine> Write for WorkingSet<E> {
         self.charts.put_control(&key, sums);
     }
 
+    fn add_to_control(&mut self, key: ControlKey, posted: Movement) {
+        self.charts.add_to_control(&key, posted);
+    }
+
     fn put_subaccount(&mut self, key: SubaccountKey, subaccount: Subaccount) {
         self.generation_bytes += self.subaccounts.put(&key, Some(subaccount), SUBACCOUNT_BYTES);
     }
 
     fn change_subaccount(&mut self, key: SubaccountKey, change: SubaccountChange) {
         let Self { subaccounts, engine, .. } = self;
-        let grown = subaccounts.change(&**engine, &key, SUBACCOUNT_BYTES, |subaccount| subaccount.change(change));
+        let found = change.found;
+        let change = |subaccount: &mut Subaccount| subaccount.change(change);
+        let grown = subaccounts.change(&**engine, &key, found, SUBACCOUNT_BYTES, change);
         self.generation_bytes += or_stop(grown);
     }
 
@@ -443,6 +454,13 @@ impl<E: TableEngine> Write for WorkingSet<E> {
 
     fn put_movement(&mut self, key: MovementKey, movement: Movement) {
         self.generation_bytes += self.movements.put(&key, Some(movement), size_of::<Movement>());
+    }
+
+    fn add_to_movement(&mut self, key: MovementKey, posted: Movement) {
+        let Self { movements, engine, .. } = self;
+        let add = |movement: &mut Movement| movement.add(posted);
+        let grown = movements.change(&**engine, &key, Found(None), size_of::<Movement>(), add);
+        self.generation_bytes += or_stop(grown);
     }
 
     fn put_calendar(&mut self, book: BookId, calendar: Calendar) {

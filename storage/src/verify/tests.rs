@@ -531,7 +531,7 @@ fn a_pending_amount_a_chain_root_and_a_document_are_rebuilt_too() {
     let report = tampered::<_, Subaccount>(Table::Subaccounts, &wallet, |row| row.sums.pending_credits = 0);
     assert_eq!(only_difference(&report).0, "subaccounts");
     let report = tampered::<_, Subaccount>(Table::Subaccounts, &wallet, |row| {
-        let mut roots = row.chain.roots().to_vec();
+        let mut roots: Vec<_> = row.chain.roots().collect();
         let last = roots.last_mut().unwrap();
         last.line += 1;
         row.chain = partita_core::chain::Chain::from_parts(row.chain.postings(), roots).unwrap();
