@@ -90,7 +90,7 @@ impl Serve {
         let settings = self.flags.settle()?;
         let count = settings.http_threads.get();
         let http = threads("http", count)?;
-        let raft = if count == 1 { None } else { Some(threads("raft", 1)?) };
+        let raft = if count == 1 { None } else { Some(consensus_thread()?) };
         let consensus = raft.as_ref().unwrap_or(&http).handle().clone();
         let served = http.block_on(serve_until_told(settings, levels, consensus));
         // Threads that hang must not keep the process: what matters is on disk.
@@ -133,8 +133,14 @@ async fn serve_until_told(settings: Settings, levels: Levels, consensus: Handle)
 /// processors, consensus has a thread that nothing of HTTP keeps waiting. The log, the applier and checkpoints have
 /// threads of their own in either case.
 fn threads(name: &str, count: usize) -> Result<Runtime, ServeError> {
-    let mut builder = Builder::new_multi_thread();
+    // The one thread is the one that waits for the end, and needs none of what several have to agree with each other.
+    let mut builder = if count == 1 { Builder::new_current_thread() } else { Builder::new_multi_thread() };
     builder.thread_name(name).worker_threads(count).enable_all().build().map_err(ServeError::Runtime)
+}
+
+/// Beside those of HTTP, which alone are waited for.
+fn consensus_thread() -> Result<Runtime, ServeError> {
+    Builder::new_multi_thread().thread_name("raft").worker_threads(1).enable_all().build().map_err(ServeError::Runtime)
 }
 
 async fn sum_up_metrics() {

@@ -4,6 +4,7 @@
 //! is still being written, or the state leaves as files or is replaced. Whatever fails here stops the process, and
 //! nothing is answered after it; only a state that cannot leave as files is its caller's concern.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,10 +14,10 @@ use partita_core::id::Position;
 use partita_core::planted::{Bug, planted};
 use partita_storage::snapshot::{ExportDirectory, SnapshotError, StateHome, TableStore, Verified};
 use partita_storage::state::{Applied, Applier, Checkpointer, Reader, Sealed, StateConfig, StorageError, open_state};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use crate::codec::RaftState;
-use crate::environment::SharedEnvironment;
+use crate::environment::{SharedEnvironment, panic_message};
 use crate::errors::chain;
 use crate::raft_types::{Answers, TypeConfig};
 
@@ -73,9 +74,22 @@ pub(crate) enum Contiguity {
     Unchecked,
 }
 
+/// Applies an entry at once, on the thread of whoever asks: handing a single write to another thread and its answer back
+/// takes longer than applying it. Only for entries of a few commands behind which no [`Work`] waits.
+pub(crate) trait ApplyHere: Send + Sync {
+    /// Gives the entry back where it has to go the way of [`Work`]: the applier is busy, or must wait for a checkpoint.
+    fn apply_here(&self, entry: Applicable) -> Result<(), NotHere>;
+}
+
+pub(crate) enum NotHere {
+    Busy(Applicable),
+    Stopped,
+}
+
 /// What the rest of a node holds of the two threads.
 pub(crate) struct ApplierHandle {
     pub(crate) work: mpsc::Sender<Work>,
+    pub(crate) here: Arc<dyn ApplyHere>,
     pub(crate) durable: watch::Receiver<Option<Durable>>,
     pub(crate) position: watch::Receiver<Position>,
 }
@@ -155,8 +169,65 @@ pub(crate) fn start_applier<S: TableStore>(
         position: position_sender,
         durable: durable.clone(),
     };
-    environment.spawn_dedicated("apply", Box::pin(thread.run(work_queue)));
-    ApplierHandle { work, durable, position }
+    let here = Arc::new(Shared { thread: Mutex::new(Some(thread)), environment: environment.clone() });
+    environment.spawn_dedicated("apply", Box::pin(run(Arc::clone(&here), work_queue)));
+    ApplierHandle { work, here, durable, position }
+}
+
+/// The applier's thread has it while it works; nobody once that has ended.
+struct Shared<S: TableStore> {
+    thread: Mutex<Option<ApplierThread<S>>>,
+    environment: SharedEnvironment,
+}
+
+impl<S: TableStore> ApplyHere for Shared<S> {
+    fn apply_here(&self, entry: Applicable) -> Result<(), NotHere> {
+        let Ok(mut thread) = self.thread.try_lock() else { return Err(NotHere::Busy(entry)) };
+        let Some(thread) = thread.as_mut() else { return Err(NotHere::Stopped) };
+        if thread.applier.must_wait() {
+            return Err(NotHere::Busy(entry));
+        }
+        // What stops the applier's own thread stops the process; so it must here.
+        let applied = std::panic::catch_unwind(AssertUnwindSafe(|| thread.apply_now(entry)));
+        match applied {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(CheckpointsStopped)) => Err(NotHere::Stopped),
+            Err(panic) => {
+                let why = format!("applying an entry panicked: {}", panic_message(panic.as_ref()));
+                self.environment.stop_process(&why);
+                Err(NotHere::Stopped)
+            }
+        }
+    }
+}
+
+/// The applier's thread.
+async fn run<S: TableStore>(shared: Arc<Shared<S>>, mut queue: mpsc::Receiver<Work>) {
+    while let Some(work) = queue.recv().await {
+        let mut place = shared.thread.lock().await;
+        let Some(thread) = place.as_mut() else { return };
+        let outcome = match work {
+            Work::Close { done } => {
+                let closed = thread.checkpoint().await;
+                let checkpoints_ended = thread.checkpoints_ended.take();
+                // Without orders to come the other thread ends. Whoever asked may end the process next: a database
+                // that is closed during that locks what is not there any more.
+                *place = None;
+                if closed.is_ok() {
+                    if let Some(ended) = checkpoints_ended {
+                        let _gone = ended.await;
+                    }
+                    let _gone = done.send(());
+                }
+                return;
+            }
+            work => thread.work(work).await,
+        };
+        if let Err(CheckpointsStopped) = outcome {
+            break;
+        }
+    }
+    *shared.thread.lock().await = None;
 }
 
 struct ApplierThread<S: TableStore> {
@@ -180,46 +251,31 @@ struct ApplierThread<S: TableStore> {
 struct CheckpointsStopped;
 
 impl<S: TableStore> ApplierThread<S> {
-    async fn run(mut self, mut queue: mpsc::Receiver<Work>) {
-        while let Some(work) = queue.recv().await {
-            let outcome = match work {
-                Work::Apply(entry) => self.apply(entry).await,
-                Work::Reached { done } => {
-                    let _gone = done.send(());
-                    Ok(())
+    async fn work(&mut self, work: Work) -> Result<(), CheckpointsStopped> {
+        match work {
+            Work::Apply(entry) => {
+                while self.applier.must_wait() {
+                    self.finish_checkpoint().await?;
+                    self.order_checkpoint()?;
                 }
-                Work::Checkpoint { done } => self.checkpoint().await.map(|()| {
-                    let _gone = done.send(self.durable.borrow().clone());
-                }),
-                Work::Export { done } => self.export(done).await,
-                Work::Install { verified, done } => self.install(&verified).await.map(|()| {
-                    let _gone = done.send(());
-                }),
-                Work::Close { done } => {
-                    if self.checkpoint().await.is_ok() {
-                        let checkpoints_ended = self.checkpoints_ended.take();
-                        // Without orders to come the other thread ends. Whoever asked may end the process next: a
-                        // database that is closed during that locks what is not there any more.
-                        drop(self);
-                        if let Some(ended) = checkpoints_ended {
-                            let _gone = ended.await;
-                        }
-                        let _gone = done.send(());
-                    }
-                    return;
-                }
-            };
-            if let Err(CheckpointsStopped) = outcome {
-                return;
+                self.apply_now(entry)
             }
+            Work::Reached { done } => {
+                let _gone = done.send(());
+                Ok(())
+            }
+            Work::Checkpoint { done } => self.checkpoint().await.map(|()| {
+                let _gone = done.send(self.durable.borrow().clone());
+            }),
+            Work::Export { done } => self.export(done).await,
+            Work::Install { verified, done } => self.install(&verified).await.map(|()| {
+                let _gone = done.send(());
+            }),
+            Work::Close { done: _ } => unreachable!("it ends the thread, which sees to it"),
         }
     }
 
-    async fn apply(&mut self, mut entry: Applicable) -> Result<(), CheckpointsStopped> {
-        while self.applier.must_wait() {
-            self.finish_checkpoint().await?;
-            self.order_checkpoint()?;
-        }
+    fn apply_now(&mut self, mut entry: Applicable) -> Result<(), CheckpointsStopped> {
         self.follow(entry.applied.index);
         if planted(Bug::OwnClockDecides) {
             entry.commands.iter_mut().for_each(|command| command.stamp = self.environment.now());

@@ -330,7 +330,7 @@ impl<T: TableEngine> Node<T> {
         let state = recovered.clone();
         let checkpoints = Arc::clone(&home);
         let open = OpenState { home, config: state_config, applier, checkpointer, reader: reader.clone() };
-        let ApplierHandle { work, durable, position } =
+        let ApplierHandle { work, here, durable, position } =
             start_applier(open, recovered, Contiguity::Asserted, synced, &environment);
         let purged = log.clone();
         let exports = Exports::new(
@@ -339,7 +339,7 @@ impl<T: TableEngine> Node<T> {
             Arc::clone(&environment),
         );
         let store = LogStore::new(log, log_requests.clone());
-        let machine = StateMachine::new(work.clone(), durable.clone(), exports.clone(), state, identity.levels);
+        let machine = StateMachine::new(work.clone(), here, durable.clone(), exports.clone(), state, identity.levels);
         let active_level = machine.active_level();
         let failed = |error: &dyn std::error::Error| StartError::Raft { reason: chain(error) };
         let raft_config = raft_config(&identity).validate().map_err(|error| failed(&error))?;

@@ -19,7 +19,7 @@ use partita_storage::codec::{Level, Levels};
 use partita_storage::snapshot::{Exported, Verified};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::applier::{Applicable, Durable, Work};
+use crate::applier::{Applicable, ApplyHere, Durable, NotHere, Work};
 use crate::codec::RaftState;
 use crate::levels::ActiveLevel;
 use crate::proposal::{Decoded, decode_proposal};
@@ -37,9 +37,12 @@ pub(crate) enum SnapshotHandle {
     Received(Arc<Verified>),
 }
 
-#[derive(Debug)]
+/// An entry of more commands is worth the way to the applier's thread: whoever applies it does nothing else meanwhile.
+const APPLIED_HERE: usize = 2;
+
 pub(crate) struct StateMachine {
     work: mpsc::Sender<Work>,
+    here: Arc<dyn ApplyHere>,
     durable: watch::Receiver<Option<Durable>>,
     exports: Exports,
     state: RaftState,
@@ -47,17 +50,24 @@ pub(crate) struct StateMachine {
     active_level: watch::Sender<Option<Level>>,
 }
 
+impl std::fmt::Debug for StateMachine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StateMachine").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
 impl StateMachine {
     /// `state` is what the applier has applied.
     pub(crate) fn new(
         work: mpsc::Sender<Work>,
+        here: Arc<dyn ApplyHere>,
         durable: watch::Receiver<Option<Durable>>,
         exports: Exports,
         state: RaftState,
         levels: Levels,
     ) -> Self {
         let active_level = watch::Sender::new(state.level);
-        Self { work, durable, exports, state, levels, active_level }
+        Self { work, here, durable, exports, state, levels, active_level }
     }
 
     /// What holds after the last entry that was applied, or is about to be.
@@ -105,7 +115,12 @@ impl StateMachine {
         Ok(())
     }
 
-    async fn apply_entry(&mut self, (entry, responder): EntryResponder<TypeConfig>) -> Result<(), io::Error> {
+    /// Says whether it is applied already. `is_first`: everything before it is applied.
+    async fn apply_entry(
+        &mut self,
+        (entry, responder): EntryResponder<TypeConfig>,
+        is_first: bool,
+    ) -> Result<bool, io::Error> {
         let commands = match entry.payload {
             EntryPayload::Blank => Vec::new(),
             EntryPayload::Normal(proposal) => {
@@ -124,7 +139,16 @@ impl StateMachine {
         };
         self.state.last = Some(entry.log_id);
         let applied = self.state.applied().expect("its last entry was set just now");
-        self.send(Work::Apply(Applicable { applied, commands, responder })).await
+        let mut entry = Applicable { applied, commands, responder };
+        if is_first && entry.commands.len() <= APPLIED_HERE {
+            entry = match self.here.apply_here(entry) {
+                Ok(()) => return Ok(true),
+                Err(NotHere::Busy(entry)) => entry,
+                Err(NotHere::Stopped) => return Err(stopped()),
+            };
+        }
+        self.send(Work::Apply(entry)).await?;
+        Ok(false)
     }
 }
 
@@ -149,8 +173,12 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     where
         Strm: Stream<Item = Result<EntryResponder<TypeConfig>, io::Error>> + Unpin + OptionalSend,
     {
+        let mut all_applied = true;
         while let Some(entry) = entries.try_next().await? {
-            self.apply_entry(entry).await?;
+            all_applied = self.apply_entry(entry, all_applied).await?;
+        }
+        if all_applied {
+            return Ok(());
         }
         let (done, finished) = oneshot::channel();
         self.send(Work::Reached { done }).await?;

@@ -37,10 +37,10 @@ impl StoreBuilder<TypeConfig, LogStore<RocksLog>, StateMachine, TempDir> for OnD
         let open = OpenState { home, config, applier, checkpointer, reader };
         // The suite applies entries that it never appended.
         let (_, synced) = watch::channel(Some(u64::MAX));
-        let ApplierHandle { work, durable, .. } =
+        let ApplierHandle { work, here, durable, .. } =
             start_applier(open, RaftState::default(), Contiguity::Unchecked, synced, &environment);
         let exports = Exports::new(work.clone(), Arc::new(|| None), environment);
-        let machine = StateMachine::new(work, durable, exports, RaftState::default(), Levels::OWN);
+        let machine = StateMachine::new(work, here, durable, exports, RaftState::default(), Levels::OWN);
         Ok((directory, LogStore::new(log, requests), machine))
     }
 }

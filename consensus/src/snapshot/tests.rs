@@ -58,10 +58,10 @@ async fn follow(disks: &Disks) -> Result<Follower, StartError> {
     check_log_and_state(&log.state(), &recovered, home.installed())?;
     let AppenderHandle { requests, synced } = start_appender(writer, &environment);
     let open = OpenState { home: Arc::clone(&home), config, applier, checkpointer, reader: reader.clone() };
-    let ApplierHandle { work, durable, .. } =
+    let ApplierHandle { work, here, durable, .. } =
         start_applier(open, recovered.clone(), Contiguity::Asserted, synced, &environment);
     let exports = Exports::new(work.clone(), Arc::new(|| None), Arc::clone(&environment));
-    let machine_of_raft = StateMachine::new(work, durable, exports.clone(), recovered, disks.levels);
+    let machine_of_raft = StateMachine::new(work, here, durable, exports.clone(), recovered, disks.levels);
     let cluster = Some(ClusterId([1; 16]));
     let nobody = Peers::new(PeerIdentity { cluster, node_id: FOLLOWER, levels: disks.levels }, Security::default());
     let network = Network::new(nobody, exports);
