@@ -111,8 +111,8 @@ impl FromRequest<App> for Received {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        check_announced_length(request.headers())?;
-        let (bytes, room) = tokio::time::timeout(BODY_TIMEOUT, read(request.into_body(), app.bodies()))
+        let announced = announced_length(request.headers())?;
+        let (bytes, room) = tokio::time::timeout(BODY_TIMEOUT, read(request.into_body(), announced, app.bodies()))
             .await
             .map_err(|_elapsed| {
                 let seconds = BODY_TIMEOUT.as_secs();
@@ -135,18 +135,19 @@ fn too_large() -> Problem {
     Problem::new(Code::TooLarge, format!("a body has at most {MAX_BODY} bytes (16 MiB)")).with("limit", MAX_BODY)
 }
 
-fn check_announced_length(headers: &HeaderMap) -> Result<(), Problem> {
-    let Some(value) = headers.get(header::CONTENT_LENGTH) else { return Ok(()) };
+/// 0 where nothing is said of it.
+fn announced_length(headers: &HeaderMap) -> Result<usize, Problem> {
+    let Some(value) = headers.get(header::CONTENT_LENGTH) else { return Ok(0) };
     let length: u64 = value
         .to_str()
         .ok()
         .and_then(|text| text.parse().ok())
         .ok_or_else(|| Problem::malformed("the header Content-Length must be a number"))?;
-    if usize::try_from(length).is_ok_and(|length| length <= MAX_BODY) { Ok(()) } else { Err(too_large()) }
+    usize::try_from(length).ok().filter(|length| *length <= MAX_BODY).ok_or_else(too_large)
 }
 
 /// Memory is taken as the body comes, not as it is announced: announcing costs a caller nothing.
-async fn read(body: Body, budget: &BodyBudget) -> Result<(Bytes, OwnedSemaphorePermit), Problem> {
+async fn read(body: Body, announced: usize, budget: &BodyBudget) -> Result<(Bytes, OwnedSemaphorePermit), Problem> {
     let mut room = budget.take(1)?;
     // A small body comes in one piece, and stays where it is.
     let mut only = Bytes::new();
@@ -163,6 +164,10 @@ async fn read(body: Body, budget: &BodyBudget) -> Result<(Bytes, OwnedSemaphoreP
         if only.is_empty() && all.is_empty() {
             only = chunk;
         } else {
+            if all.is_empty() {
+                // Addresses only: pages become memory when bytes come.
+                all.reserve(announced.max(length));
+            }
             all.extend_from_slice(&std::mem::take(&mut only));
             all.extend_from_slice(&chunk);
         }

@@ -111,6 +111,9 @@ struct Own {
     /// Reads that each of them has under way on its connection
     #[arg(long, value_name = "N", requires = "own", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     pipeline: u16,
+    /// Balances that a read asks for together
+    #[arg(long, value_name = "N", requires = "own", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    read_batch: u16,
     /// Reads are answered from what the node has, without asking the leader
     #[arg(long, requires = "own")]
     local_reads: bool,
@@ -141,6 +144,7 @@ impl Own {
             rate: self.rate.map(f64::from),
             readers: self.readers.into(),
             pipeline: self.pipeline.into(),
+            read_batch: self.read_batch.into(),
             local_reads: self.local_reads,
             ..Load::transfers(shape, clients)
         }))

@@ -183,6 +183,20 @@ impl Maker {
         }
     }
 
+    /// The body that asks for so many balances of any accounts, in place of what was in `out`.
+    pub(super) fn balances(&mut self, size: usize, out: &mut Vec<u8>) {
+        out.clear();
+        out.extend_from_slice(b"{\"balances\":[");
+        for index in 0..size {
+            let account = self.draw.below(self.accounts);
+            let begin: &[u8] = if index == 0 { b"{\"account\":\"" } else { b",{\"account\":\"" };
+            out.extend_from_slice(begin);
+            self.push_account(account, out);
+            out.extend_from_slice(b"\",\"currency\":\"USD\"}");
+        }
+        out.extend_from_slice(b"]}");
+    }
+
     /// A batch that moves 1.00 out of every account from `first` on, `size` of them: afterwards each has a balance.
     pub(super) fn touch(&mut self, first: usize, size: usize, out: &mut Vec<u8>) {
         out.clear();

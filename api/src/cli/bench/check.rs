@@ -34,10 +34,11 @@ pub(super) fn is_created(status: u16) -> bool {
     status == StatusCode::CREATED.as_u16()
 }
 
-/// Whether a balance was shown.
-pub(super) fn is_balance(status: u16, body: &[u8]) -> bool {
+/// Whether so many balances were shown.
+pub(super) fn are_balances(status: u16, body: &[u8], count: usize) -> bool {
     const SHOWN: &[u8] = b"\"balance\":\"";
-    status == StatusCode::OK.as_u16() && memchr_iter(b'"', body).any(|start| body[start..].starts_with(SHOWN))
+    let shown = memchr_iter(b'"', body).filter(|start| body[*start..].starts_with(SHOWN));
+    status == StatusCode::OK.as_u16() && shown.count() == count
 }
 
 /// The ledger's own sum must be what was acknowledged: nothing lost, nothing twice. Every write is of 1.00.
@@ -53,6 +54,14 @@ pub(super) async fn total(load: &Load, client: &Client, book: &str, acknowledged
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn as_many_balances_must_be_shown_as_were_asked_for() {
+        let two =
+            br#"{"data":[{"balances":[{"currency":"USD","balance":"1.00"}]},{"balances":[{"balance":"-2.00"}]}]}"#;
+        assert!(are_balances(200, two, 2));
+        assert!(!are_balances(200, two, 1) && !are_balances(200, two, 3) && !are_balances(503, two, 2));
+    }
 
     #[test]
     fn an_answer_that_does_not_say_posted_of_all_is_found_out() {

@@ -295,19 +295,27 @@ impl Drive {
         let failed = |source| BenchError::Connection { load: load.name.clone(), source };
         let mut connection = Connection::open(&self.host).await.map_err(failed)?;
         let mut maker = Maker::new(load, client);
-        let (mut requests, mut path) = (Vec::new(), String::new());
+        let (mut requests, mut path, mut body) = (Vec::new(), String::new(), Vec::new());
+        let consistency = if load.local_reads { "?consistency=local" } else { "" };
+        let query = format!("/v1/books/{}/balances:query{consistency}", self.book);
         while Instant::now() < self.window_ends {
             requests.clear();
             for _read in 0..load.pipeline {
-                maker.balance_path(&self.book, load.local_reads, &mut path);
-                let request = Request { method: "GET", path: &path, key: None, content_type: None, accept: None };
-                connection.write_head(&request, 0, &mut requests);
+                if load.read_batch > 1 {
+                    maker.balances(load.read_batch, &mut body);
+                    connection.write_head(&write_request(&query, None, "application/json"), body.len(), &mut requests);
+                    requests.extend_from_slice(&body);
+                } else {
+                    maker.balance_path(&self.book, load.local_reads, &mut path);
+                    let request = Request { method: "GET", path: &path, key: None, content_type: None, accept: None };
+                    connection.write_head(&request, 0, &mut requests);
+                }
             }
             let began = Instant::now();
             connection.send_raw(&requests).await.map_err(failed)?;
             for _read in 0..load.pipeline {
                 let response = connection.receive().await.map_err(failed)?;
-                if !check::is_balance(response.status, response.body) {
+                if !check::are_balances(response.status, response.body, load.read_batch) {
                     return Err(not_posted(load, response.status, response.body));
                 }
             }
@@ -315,7 +323,7 @@ impl Drive {
                 let answered = Instant::now();
                 let mut seen = self.lock();
                 let reads = u64::try_from(load.pipeline).expect("64 bits");
-                seen.reads += reads;
+                seen.reads += reads * u64::try_from(load.read_batch).expect("64 bits");
                 seen.read_us.saturating_record_n(micros(answered - began), reads);
             }
         }

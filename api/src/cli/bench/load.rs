@@ -78,6 +78,8 @@ pub(super) struct Load {
     pub readers: usize,
     /// Reads that a reader has under way.
     pub pipeline: usize,
+    /// Balances of a read: with more than one, they are asked for together (`balances:query`).
+    pub read_batch: usize,
     /// Whether reads are answered without asking the leader.
     pub local_reads: bool,
     /// Writes a second that are aimed at (issue 6 of the project; docs/performance.md).
@@ -100,6 +102,7 @@ impl Load {
             rate: None,
             readers: 0,
             pipeline: 1,
+            read_batch: 1,
             local_reads: false,
             aim: None,
         };
@@ -211,6 +214,7 @@ pub(super) fn all() -> Vec<Load> {
         Load { mix: Mix::of(Operation::Charges), ..single(32) }.named("charges"),
         Load { mix: Mix::of(Operation::Payments), ..single(32) }.named("payments"),
         Load { readers: 2, pipeline: 32, rate: Some(20_000.0), ..batch(100) }.named("reads"),
+        Load { readers: 1, read_batch: 500, rate: Some(20_000.0), ..batch(100) }.named("balances"),
         three(batch(8_000)).aim(165_000),
         three(batch(100)),
         three(single(1)).aim(1_800),

@@ -160,7 +160,8 @@ fn print_long(runs: &Runs) -> std::io::Result<()> {
 
 pub(super) fn document(report: &Report<'_>) -> Value {
     let load = |runs: &Runs| {
-        let Load { name, clients, nodes, accounts, hot_percent, rate, readers, pipeline, aim, .. } = &runs.load;
+        let Load { name, clients, nodes, accounts, hot_percent, rate, readers, pipeline, read_batch, aim, .. } =
+            &runs.load;
         json!({
             "load": name,
             "size": runs.load.size(),
@@ -171,6 +172,7 @@ pub(super) fn document(report: &Report<'_>) -> Value {
             "random_keys": runs.load.keys == KeyOrder::Random,
             "rate": rate,
             "readers": readers,
+            "read_batch": read_batch,
             "pipeline": pipeline,
             "aim": aim,
             "median": runs.median().map(figures),
