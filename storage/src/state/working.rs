@@ -87,16 +87,16 @@ pub(super) fn or_stop<T>(result: Result<T, StorageError>) -> T {
 impl<E: TableEngine> WorkingSet<E> {
     /// An empty working set over `engine`; `cache_bytes` is for the caches of records read, all tables together.
     pub(super) fn new(engine: Arc<E>, cache_bytes: usize) -> Self {
-        // A third for keys and balances each, the rest for what is asked for less often.
-        let (large, small) = (cache_bytes / 3, cache_bytes / 3 / 8);
+        // Most for balances, which are asked for again and again; a key is asked for once, unless its request is repeated.
+        let (balances, keys, small) = (cache_bytes / 12 * 7, cache_bytes / 12, cache_bytes / 3 / 8);
         Self {
             engine,
             head: Head::default(),
             applied: Applied::default(),
             tree: Frontier::default(),
             charts: Charts::default(),
-            keys: PointTable::new(Table::Keys, large),
-            subaccounts: PointTable::new(Table::Subaccounts, large),
+            keys: PointTable::new(Table::Keys, keys),
+            subaccounts: PointTable::new(Table::Subaccounts, balances),
             items: OrderedTable::new(Table::Items, small),
             open_items: OrderedTable::new(Table::OpenItems, small),
             movements: OrderedTable::new(Table::Movements, small),
