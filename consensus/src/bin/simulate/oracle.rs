@@ -52,9 +52,11 @@ impl Oracle {
         let shown = looks.values().map(|look| look.position).max().unwrap_or_default();
         while self.next_index() < until || self.position() < shown {
             let index = self.next_index();
-            // A committed entry is on many disks; what others have there is of an earlier term.
-            let copies = cluster.machines.values().filter_map(|site| site.disks.log.synced_entry(index));
-            let found = copies.max_by_key(|entry| (entry.id.term, entry.id.node));
+            // A committed entry is on most disks. What another has there may be of a later term: its leader took it
+            // alone, and an entry of a still later one committed the older (figure 8 of the raft paper; seed 112).
+            let copies = || cluster.machines.values().filter_map(|site| site.disks.log.synced_entry(index));
+            let count = |entry: &LogEntry| copies().filter(|copy| copy.id == entry.id).count();
+            let found = copies().max_by_key(|entry| (count(entry), entry.id.term, entry.id.node));
             let entry = match found {
                 Some(entry) => entry,
                 // A state shows more than the model decides on the same entries: what holds of states says so.
