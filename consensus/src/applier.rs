@@ -1,4 +1,5 @@
-//! The two threads that own the state: one applies committed entries, the other makes checkpoints durable.
+//! The two threads that own the state: one applies committed entries, the other makes checkpoints durable. Small entries are
+//! applied by whoever committed them ([`ApplyHere`]), who then holds what the first thread otherwise has.
 //!
 //! The applier never waits for a checkpoint unless the generation that fills is over its bound while the one before
 //! is still being written, or the state leaves as files or is replaced. Whatever fails here stops the process, and
@@ -207,6 +208,18 @@ async fn run<S: TableStore>(shared: Arc<Shared<S>>, mut queue: mpsc::Receiver<Wo
         let mut place = shared.thread.lock().await;
         let Some(thread) = place.as_mut() else { return };
         let outcome = match work {
+            Work::Apply(entry) => thread.apply(entry).await,
+            Work::Reached { done } => {
+                let _gone = done.send(());
+                Ok(())
+            }
+            Work::Checkpoint { done } => thread.checkpoint().await.map(|()| {
+                let _gone = done.send(thread.durable.borrow().clone());
+            }),
+            Work::Export { done } => thread.export(done).await,
+            Work::Install { verified, done } => thread.install(&verified).await.map(|()| {
+                let _gone = done.send(());
+            }),
             Work::Close { done } => {
                 let closed = thread.checkpoint().await;
                 let checkpoints_ended = thread.checkpoints_ended.take();
@@ -221,7 +234,6 @@ async fn run<S: TableStore>(shared: Arc<Shared<S>>, mut queue: mpsc::Receiver<Wo
                 }
                 return;
             }
-            work => thread.work(work).await,
         };
         if let Err(CheckpointsStopped) = outcome {
             break;
@@ -251,28 +263,12 @@ struct ApplierThread<S: TableStore> {
 struct CheckpointsStopped;
 
 impl<S: TableStore> ApplierThread<S> {
-    async fn work(&mut self, work: Work) -> Result<(), CheckpointsStopped> {
-        match work {
-            Work::Apply(entry) => {
-                while self.applier.must_wait() {
-                    self.finish_checkpoint().await?;
-                    self.order_checkpoint()?;
-                }
-                self.apply_now(entry)
-            }
-            Work::Reached { done } => {
-                let _gone = done.send(());
-                Ok(())
-            }
-            Work::Checkpoint { done } => self.checkpoint().await.map(|()| {
-                let _gone = done.send(self.durable.borrow().clone());
-            }),
-            Work::Export { done } => self.export(done).await,
-            Work::Install { verified, done } => self.install(&verified).await.map(|()| {
-                let _gone = done.send(());
-            }),
-            Work::Close { done: _ } => unreachable!("it ends the thread, which sees to it"),
+    async fn apply(&mut self, entry: Applicable) -> Result<(), CheckpointsStopped> {
+        while self.applier.must_wait() {
+            self.finish_checkpoint().await?;
+            self.order_checkpoint()?;
         }
+        self.apply_now(entry)
     }
 
     fn apply_now(&mut self, mut entry: Applicable) -> Result<(), CheckpointsStopped> {

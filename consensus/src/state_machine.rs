@@ -1,4 +1,5 @@
-//! openraft's state machine: hands committed entries to the applier's thread and waits until they are applied.
+//! openraft's state machine: hands committed entries to the applier's thread and waits until they are applied; an entry of
+//! a command or two, behind which none waits, it has applied at once.
 //!
 //! Nothing is durable when `apply` returns: the raft log is. After a crash `applied_state` is the last durable
 //! checkpoint's, and openraft replays the log from there. What openraft calls its current snapshot is that checkpoint

@@ -218,7 +218,7 @@ impl Touched {
         for ((line, field), (places, before)) in lines.iter().zip(&fields).zip(&guarded) {
             let Some(before) = *before else { continue };
             let after = self.available(places);
-            if after < before && after < 0 {
+            if overdraws(before, after) {
                 return Err(self.overdraft(state, line.account, line.currency, before, *field));
             }
         }
@@ -255,11 +255,7 @@ impl Touched {
         }
         let key = MovementKey { control: ControlKey { book: self.book, account, currency }, date };
         let movement = self.movements.place_of(key, |key| state.movement(key));
-        let movement = self.movements.at(movement);
-        match side {
-            Side::Debit => movement.debits += minor,
-            Side::Credit => movement.credits += minor,
-        }
+        self.movements.at(movement).add(Movement::on(side, minor));
 
         let SubaccountChange { sums, greatest_date, .. } = &mut self.subaccounts.at(places.subaccount).after;
         let before = *sums;
@@ -309,7 +305,7 @@ impl Touched {
         }
         if reservation.delta > 0 && places.rules.guarded {
             let after = self.available(&places);
-            if after < before && after < 0 {
+            if overdraws(before, after) {
                 return Err(self.overdraft(state, line.account, line.currency, before, reservation.field));
             }
         }
@@ -344,6 +340,11 @@ pub fn available(sums: &Sums, normal: Side) -> i128 {
         Side::Debit => sums.debits - sums.credits - sums.pending_credits,
         Side::Credit => sums.credits - sums.debits - sums.pending_debits,
     }
+}
+
+/// Whether what is available of a guarded balance falls below zero, or further below (docs/rules.md, chart).
+pub(crate) fn overdraws(before: i128, after: i128) -> bool {
+    after < before && after < 0
 }
 
 fn add(sums: &mut Sums, side: Side, minor: i128) -> Option<()> {

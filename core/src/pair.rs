@@ -8,17 +8,16 @@ use smallvec::smallvec;
 
 use crate::account::ItemRule;
 use crate::chain::{Link, PostingRef};
-use crate::commit::{MAX_SUM, available};
+use crate::commit::{MAX_SUM, available, overdraws};
 use crate::decision::Effects;
 use crate::entry::{After, Entry, Line, Rule, Side};
-use crate::id::{BookId, CurrencyId, Position};
+use crate::id::{AccountId, BookId, CurrencyId, Position};
 use crate::money::Amount;
 use crate::operation::{AccountRef, Transfer};
 use crate::planted::{Bug, planted};
 use crate::resolve::find_currency;
 use crate::state::{
-    ControlKey, EntryRecord, Movement, MovementKey, PostingAccount, Read, SubaccountChange, SubaccountKey,
-    SubaccountTip, Write,
+    ControlKey, EntryRecord, Movement, MovementKey, Read, SubaccountChange, SubaccountKey, SubaccountTip, Write,
 };
 use crate::time::Date;
 
@@ -34,7 +33,9 @@ struct Posting {
 
 /// One line, with its subaccount before and after it.
 struct Posted {
-    account: PostingAccount,
+    account: AccountId,
+    side: Side,
+    moved: Movement,
     key: SubaccountKey,
     tip: SubaccountTip,
     change: SubaccountChange,
@@ -54,14 +55,12 @@ impl Posting {
         let party = reference.party.clone();
         let key = SubaccountKey { book: self.book, account: account.id, party, currency: self.currency };
         let tip = state.subaccount_tip(&key);
+        let moved = Movement::on(side, self.amount.minor());
         let mut sums = tip.sums;
-        match side {
-            Side::Debit => sums.debits += self.amount.minor(),
-            Side::Credit => sums.credits += self.amount.minor(),
-        }
+        sums.add(moved);
         if account.rules.guarded {
             let (before, after) = (available(&tip.sums, account.rules.normal), available(&sums, account.rules.normal));
-            if after < before && after < 0 {
+            if overdraws(before, after) {
                 return None;
             }
         }
@@ -69,14 +68,13 @@ impl Posting {
         let greatest = tip.greatest_date.map_or(self.date, |greatest| greatest.max(self.date));
         let change =
             SubaccountChange { sums, greatest_date: Some(greatest), appended: smallvec![at], found: tip.found };
-        Some(Posted { account, key, tip, change, at })
+        Some(Posted { account: account.id, side, moved, key, tip, change, at })
     }
 
     /// Writes a line's balances.
-    fn write(&self, state: &mut impl Write, side: Side, posted: Posted) -> Line {
-        let Posted { account: PostingAccount { id: account, .. }, key, tip, change, at } = posted;
+    fn write(&self, state: &mut impl Write, posted: Posted) -> Line {
+        let Posted { account, side, moved, key, tip, change, at } = posted;
         let control = ControlKey { book: self.book, account, currency: self.currency };
-        let moved = Movement::on(side, self.amount.minor());
         let missed = planted(Bug::ControlMissesALine) && at.line % 2 == 1;
         state.add_to_control(control.clone(), if missed { Movement::default() } else { moved });
         state.add_to_movement(MovementKey { control, date: self.date }, moved);
@@ -120,7 +118,7 @@ pub(crate) fn post(
 
     // After this point it must succeed.
     let number = state.last_entry(book).next();
-    let lines = vec![posting.write(state, Side::Debit, debited), posting.write(state, Side::Credit, credited)];
+    let lines = vec![posting.write(state, debited), posting.write(state, credited)];
     state.put_entry_record(book, number, EntryRecord { position, index: 0, reversed_by: None });
     state.change_totals(book, number, &[(currency.id, total)]);
     let entry = Entry {

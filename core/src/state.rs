@@ -29,6 +29,14 @@ pub struct Sums {
     pub pending_credits: i128,
 }
 
+impl Sums {
+    /// Adds what was posted; the caller has seen that the sums stay within their bounds.
+    pub fn add(&mut self, posted: Movement) {
+        self.debits += posted.debits;
+        self.credits += posted.credits;
+    }
+}
+
 /// (account, currency): the control balance, the sum of its subaccounts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ControlKey {
@@ -316,8 +324,7 @@ pub trait Write: Read {
     /// Adds what was posted to a control; the caller has seen that the sums stay within their bounds.
     fn add_to_control(&mut self, key: ControlKey, posted: Movement) {
         let mut sums = self.control(&key);
-        sums.debits += posted.debits;
-        sums.credits += posted.credits;
+        sums.add(posted);
         self.put_control(key, sums);
     }
     fn put_subaccount(&mut self, key: SubaccountKey, subaccount: Subaccount);

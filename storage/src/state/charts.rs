@@ -277,8 +277,7 @@ impl Charts {
 
     pub(super) fn add_to_control(&mut self, key: &ControlKey, posted: Movement) {
         let control = self.of_mut(key.book).controls.entry((key.account, key.currency)).or_default();
-        control.sums.debits += posted.debits;
-        control.sums.credits += posted.credits;
+        control.sums.add(posted);
         control.changed = true;
     }
 

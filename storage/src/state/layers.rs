@@ -43,8 +43,8 @@ pub(super) trait Changes<K, V>: Default {
         self.find(key).map(|value| (None, value))
     }
     /// What stands there, if it is this key's.
-    fn find_at(&self, _place: usize, key: &K) -> Option<&Option<V>> {
-        self.find(key)
+    fn find_at(&self, _place: usize, _key: &K) -> Option<&Option<V>> {
+        None
     }
     /// Changes a value, or what `before` makes where there is none, and says whether the key is new. `place`: where it
     /// may stand.
