@@ -85,7 +85,7 @@ pub struct SubaccountTip {
 /// Where a state found a record, so that it need not look for it again when it is changed: one of several tables, and a
 /// place in it. A hint: what it says means something to the state that gave it only, and one may say nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Found(pub Option<(u8, usize)>);
+pub struct Found(pub Option<(u32, u32)>);
 
 /// What a posting has to know of an account that is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -26,6 +26,8 @@ use crate::engine::TableEngine;
 const BESIDE_COMMANDS: usize = 256;
 /// Decisions handed over to it at one time.
 const HANDED_OVER: usize = 64;
+/// Reading ahead looks for everything that is named; it pays from one record in so many commands on that memory lacks.
+const WORTH_READING_AHEAD: u64 = 16;
 
 /// What the applier, the checkpointer and the readers have in common.
 #[derive(Debug)]
@@ -63,9 +65,9 @@ pub struct Applier<E> {
     generation_bytes: usize,
     /// Whether anything was applied since the last seal.
     is_dirty: bool,
-    /// How often the engine was asked up to the last entry, its reading ahead included.
+    /// For how many records the engine was asked up to the last entry, its reading ahead included.
     asked: u64,
-    /// Whether it was for the last entry.
+    /// Whether the last entry asked it for so many that reading ahead is worth its way.
     asks: bool,
     journal: JournalWork,
 }
@@ -141,7 +143,6 @@ impl<E: TableEngine> Applier<E> {
             or_stop(prefetch(&self.shared.working.read(), &commands));
         }
         let mut working = self.shared.working.write();
-        let asked_before = std::mem::replace(&mut self.asked, working.asked());
         working.is_executing = true;
         let books = commands.iter().map(|command| command.book);
         let journaling = Journaling::begin(applied.index, working.tree.clone(), working.charts.trees(books));
@@ -156,8 +157,8 @@ impl<E: TableEngine> Applier<E> {
         working.applied = applied.clone();
         working.is_executing = false;
         self.generation_bytes = working.generation_bytes;
-        // Reading ahead is worth its way as long as there is something to read.
-        self.asks = working.asked() > asked_before;
+        let asked_before = std::mem::replace(&mut self.asked, working.asked());
+        self.asks = is_worth_reading_ahead(self.asked - asked_before, answers.len());
         self.shared.position.store(working.head.position.0, Ordering::Release);
         drop(working);
         self.applied = applied;
@@ -192,6 +193,10 @@ impl<E: TableEngine> Applier<E> {
         self.generation_bytes = 0;
         Some(Sealed::of(&mut working))
     }
+}
+
+fn is_worth_reading_ahead(asked: u64, commands: usize) -> bool {
+    asked > 0 && asked.saturating_mul(WORTH_READING_AHEAD) >= u64::try_from(commands).unwrap_or(u64::MAX)
 }
 
 /// `made` gets each decision as soon as it is made, in order.

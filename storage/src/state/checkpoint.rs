@@ -13,7 +13,8 @@ use super::entries::{Runs, SealedEntries};
 use super::error::StorageError;
 use super::head::{Applied, HEAD_KEY, HeadRecord, STATE_FORMAT, horizon_key};
 use super::journal::Blocks;
-use super::layers::{Hashed, SealedOrdered, SealedPoint, Sorted};
+use super::ordered::{SealedOrdered, Sorted};
+use super::point::{Rows, SealedPoint};
 use super::working::WorkingSet;
 use crate::codec::encode_record;
 use crate::codec::keys::{CustomerKey, RateKey, TableKey};
@@ -199,8 +200,8 @@ impl<E: TableEngine> Checkpointer<E> {
 #[allow(dead_code, reason = "the fields are there to be dropped")]
 pub(super) struct Forgotten {
     journal: Option<Arc<Blocks>>,
-    keys: Arc<Hashed<(BookId, Key), KeyRecord>>,
-    subaccounts: Arc<Hashed<SubaccountKey, Subaccount>>,
+    keys: Vec<Arc<Rows<(BookId, Key), KeyRecord>>>,
+    subaccounts: Vec<Arc<Rows<SubaccountKey, Subaccount>>>,
     items: Arc<Sorted<Sums>>,
     open_items: Arc<Sorted<OpenItem>>,
     movements: Arc<Sorted<Movement>>,

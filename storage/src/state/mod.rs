@@ -8,6 +8,7 @@
 //! of another cluster is given its new raft entry before it is ([`crate::snapshot::StateHome::adopt`]).
 
 mod applier;
+mod cache;
 mod charts;
 mod checkpoint;
 mod entries;
@@ -16,12 +17,13 @@ mod head;
 mod horizon;
 mod journal;
 mod journaling;
-mod layers;
 mod open;
+mod ordered;
 mod parts;
 mod past;
 #[cfg(feature = "planted-bugs")]
 mod planted;
+mod point;
 mod posted;
 mod prefetch;
 mod reader;

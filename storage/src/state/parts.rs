@@ -5,7 +5,7 @@ use std::fmt;
 use partita_core::state::{ItemKey, OpenItem, Subaccount, SubaccountKey};
 
 use super::error::StorageError;
-use super::layers::OrderedTable;
+use super::ordered::OrderedTable;
 use crate::codec::keys::TableKey;
 use crate::engine::{KeyRange, RocksEngine, TableEngine};
 

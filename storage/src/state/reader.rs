@@ -29,7 +29,7 @@ use partita_core::time::{Date, Timestamp};
 
 use super::applier::Shared;
 use super::error::StorageError;
-use super::layers::OrderedTable;
+use super::ordered::OrderedTable;
 use super::parts::{Parts, behind};
 use super::past::{self, UpTo};
 use super::walk::{Order, Posting, Walk};

@@ -16,7 +16,7 @@ use partita_core::id::{
 use partita_core::period::{Calendar, Digest, JournalHead, Period, PeriodId, SealedBalance};
 use partita_core::recognition::{Recognised, RecognisedUpTo};
 use partita_core::state::{
-    BookTotals, ControlKey, EntryRecord, Expiry, Found, Head, ItemKey, KeyRecord, Movement, MovementKey, OpenItem,
+    BookTotals, ControlKey, EntryRecord, Expiry, Head, ItemKey, KeyRecord, Movement, MovementKey, OpenItem,
     PostingAccount, Read, Subaccount, SubaccountChange, SubaccountKey, SubaccountTip, Sums, Write,
 };
 use partita_core::time::{Date, Timestamp};
@@ -27,8 +27,9 @@ use super::error::StorageError;
 use super::head::Applied;
 use super::horizon::Horizons;
 use super::journal::JournalLayers;
-use super::layers::{OrderedTable, PointTable};
+use super::ordered::OrderedTable;
 use super::past;
+use super::point::PointTable;
 use crate::codec::encode_decision;
 use crate::codec::keys::{CustomerKey, DocumentKind, RateKey, TableKey, after_prefix, prefix};
 use crate::engine::{KeyRange, Table, TableEngine};
@@ -459,7 +460,7 @@ impl<E: TableEngine> Write for WorkingSet<E> {
     fn add_to_movement(&mut self, key: MovementKey, posted: Movement) {
         let Self { movements, engine, .. } = self;
         let add = |movement: &mut Movement| movement.add(posted);
-        let grown = movements.change(&**engine, &key, Found(None), size_of::<Movement>(), add);
+        let grown = movements.change(&**engine, &key, size_of::<Movement>(), add);
         self.generation_bytes += or_stop(grown);
     }
 

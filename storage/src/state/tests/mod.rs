@@ -8,6 +8,7 @@ mod done_once;
 mod install;
 mod reading;
 mod script;
+mod tables;
 mod walking;
 
 #[allow(unused, unreachable_pub, missing_debug_implementations, reason = "shared with core's tests")]

@@ -1,0 +1,340 @@
+//! A table that is asked for single records, in any order: keys and balances, of which there are most.
+//!
+//! Changes stand in generations, each a list in the order in which they came; one index over all of them says where a
+//! record's newest value is, so that one look-up does, however many generations there are. From the newest: the one that
+//! fills, the one that the checkpointer is writing, and some that are written and are kept to be read. What none of them
+//! has is in the engine or in the cache in front of it ([`Unchanged`]).
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::hash::{BuildHasher, Hash};
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+use partita_core::state::Found;
+
+use super::cache::{Unchanged, record_bytes};
+use super::error::StorageError;
+use super::ordered::{OrderedTable, write_change};
+use crate::codec::Stored;
+use crate::codec::keys::TableKey;
+use crate::engine::{KeyRange, Steps, Table, TableRead};
+
+/// How many keys are asked what all of them have in common.
+const SAMPLED_KEYS: usize = 64;
+
+/// Where a value stands. Generations are numbered from 0 in the order of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    generation: u32,
+    row: u32,
+}
+
+/// Where a key's newest value stands or, its generation being forgotten, stood.
+struct Newest {
+    hash: u64,
+    at: Place,
+}
+
+/// A changed record; `None` is a removal.
+pub(super) struct Row<K, V> {
+    hash: u64,
+    key: K,
+    value: Option<V>,
+}
+
+/// A generation's changes; a key is in it once.
+pub(super) type Rows<K, V> = Vec<Row<K, V>>;
+
+/// Changes on their way to the disk; shared with the checkpointer, never changed again.
+pub(super) struct SealedPoint<K, V> {
+    table: Table,
+    rows: Arc<Rows<K, V>>,
+}
+
+impl<K: TableKey, V: Stored> SealedPoint<K, V> {
+    pub(super) fn write_to(&self, steps: &mut impl Steps) {
+        for row in in_order(&self.rows) {
+            write_change(steps, self.table, &row.key.bytes(), &row.value);
+        }
+    }
+}
+
+pub(super) struct PointTable<K, V> {
+    hasher: foldhash::fast::RandomState,
+    /// Of every key in a generation, and of some that are in none any more.
+    index: HashTable<Newest>,
+    /// The number of the generation that fills.
+    generation: u32,
+    current: Rows<K, V>,
+    /// Those before it, the newest first.
+    older: VecDeque<Arc<Rows<K, V>>>,
+    /// Whether the first of them is not in the engine yet.
+    is_sealed: bool,
+    /// How many rows the generations may have that are kept beside the last one that was written.
+    kept_rows: usize,
+    unchanged: Unchanged<K, V>,
+}
+
+impl<K, V> fmt::Debug for PointTable<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PointTable").field("changed", &self.current.len()).finish_non_exhaustive()
+    }
+}
+
+impl<K: TableKey + Hash + Ord + Clone, V: Stored + Clone> PointTable<K, V> {
+    /// `cache_bytes` is for what does not change: one half for records read, one for generations that are written.
+    pub(super) fn new(table: Table, cache_bytes: usize) -> Self {
+        Self {
+            hasher: foldhash::fast::RandomState::default(),
+            index: HashTable::new(),
+            generation: 0,
+            current: Vec::new(),
+            older: VecDeque::new(),
+            is_sealed: false,
+            kept_rows: cache_bytes / 2 / record_bytes::<K, V>(),
+            unchanged: Unchanged::new(table, cache_bytes / 2),
+        }
+    }
+
+    pub(super) fn is_sealed(&self) -> bool {
+        self.is_sealed
+    }
+
+    /// For how many keys it was not memory that answered.
+    pub(super) fn asked(&self) -> u64 {
+        self.unchanged.asked()
+    }
+
+    /// `None` if the generation is forgotten.
+    fn row(&self, at: Place) -> Option<&Row<K, V>> {
+        let row = usize::try_from(at.row).ok()?;
+        let rows = match usize::try_from(self.generation.checked_sub(at.generation)?).ok()? {
+            0 => &self.current,
+            age => &**self.older.get(age - 1)?,
+        };
+        rows.get(row)
+    }
+
+    /// The newest value, and where it stands.
+    fn find(&self, hash: u64, key: &K) -> Option<(Place, &Option<V>)> {
+        let newest = self
+            .index
+            .find(hash, |newest| newest.hash == hash && self.row(newest.at).is_some_and(|row| row.key == *key))?;
+        self.row(newest.at).map(|row| (newest.at, &row.value))
+    }
+
+    /// Whether the key's newest value stands there.
+    fn is_newest(&self, at: Place, key: &K) -> bool {
+        let Some(row) = self.row(at).filter(|row| row.key == *key) else { return false };
+        at.generation == self.generation || self.index.find(row.hash, |newest| newest.at == at).is_some()
+    }
+
+    pub(super) fn get(&self, engine: &impl TableRead, key: &K) -> Result<Option<V>, StorageError> {
+        self.get_unless(engine, key, || false)
+    }
+
+    /// As `get`, but takes a record that did not change since the last seal for absent where `surely_absent` says so.
+    pub(super) fn get_unless(
+        &self,
+        engine: &impl TableRead,
+        key: &K,
+        surely_absent: impl FnOnce() -> bool,
+    ) -> Result<Option<V>, StorageError> {
+        match self.find(self.hasher.hash_one(key), key) {
+            Some((_, value)) => Ok(value.clone()),
+            None if surely_absent() => Ok(None),
+            None => self.unchanged.get(engine, key),
+        }
+    }
+
+    /// Looks at a record where it stands, and says where that is for changing it.
+    pub(super) fn look<T>(
+        &self,
+        engine: &impl TableRead,
+        key: &K,
+        look: impl FnOnce(Option<&V>, Found) -> T,
+    ) -> Result<T, StorageError> {
+        match self.find(self.hasher.hash_one(key), key) {
+            Some((Place { generation, row }, value)) => Ok(look(value.as_ref(), Found(Some((generation, row))))),
+            None => self.unchanged.look(engine, key, |value| look(value, Found(None))),
+        }
+    }
+
+    /// Reads what memory lacks of `keys` in one go.
+    pub(super) fn prefetch(&self, engine: &impl TableRead, keys: impl Iterator<Item = K>) -> Result<(), StorageError> {
+        let lacking = keys.filter(|key| self.find(self.hasher.hash_one(key), key).is_none());
+        self.unchanged.read_ahead(engine, lacking)
+    }
+
+    /// Puts or removes a record and returns by how many bytes memory grew.
+    pub(super) fn put(&mut self, key: &K, value: Option<V>, weight_bytes: usize) -> usize {
+        let hash = self.hasher.hash_one(key);
+        match self.find(hash, key).map(|found| found.0) {
+            Some(at) if at.generation == self.generation => {
+                self.current_row(at).value = value;
+                return 0;
+            }
+            Some(at) => self.append_instead_of(at, Row { hash, key: key.clone(), value }),
+            None => {
+                self.unchanged.forget(key);
+                self.append(Row { hash, key: key.clone(), value });
+            }
+        }
+        record_bytes::<K, ()>() + weight_bytes
+    }
+
+    /// Changes a record, or the default one, where it stands (`found`: as looking at it said); returns by how many bytes
+    /// memory grew.
+    pub(super) fn change(
+        &mut self,
+        engine: &impl TableRead,
+        key: &K,
+        found: Found,
+        weight_bytes: usize,
+        change: impl FnOnce(&mut V),
+    ) -> Result<usize, StorageError>
+    where
+        V: Default,
+    {
+        let hinted = found.0.map(|(generation, row)| Place { generation, row }).filter(|at| self.is_newest(*at, key));
+        let at = hinted.or_else(|| self.find(self.hasher.hash_one(key), key).map(|found| found.0));
+        match at {
+            Some(at) if at.generation == self.generation => {
+                change(self.current_row(at).value.get_or_insert_default());
+                return Ok(0);
+            }
+            Some(at) => {
+                let before = self.row(at).expect("it was just found");
+                let (hash, mut value) = (before.hash, before.value.clone().unwrap_or_default());
+                change(&mut value);
+                self.append_instead_of(at, Row { hash, key: key.clone(), value: Some(value) });
+            }
+            None => {
+                let mut value = self.unchanged.take(engine, key)?.unwrap_or_default();
+                change(&mut value);
+                self.append(Row { hash: self.hasher.hash_one(key), key: key.clone(), value: Some(value) });
+            }
+        }
+        Ok(record_bytes::<K, ()>() + weight_bytes)
+    }
+
+    fn current_row(&mut self, at: Place) -> &mut Row<K, V> {
+        let row = usize::try_from(at.row).expect("rows are counted in memory");
+        self.current.get_mut(row).expect("it was just found")
+    }
+
+    fn next_place(&self) -> Place {
+        let row = u32::try_from(self.current.len()).expect("a generation is full long before it has so many rows");
+        Place { generation: self.generation, row }
+    }
+
+    /// A record that no generation has.
+    fn append(&mut self, row: Row<K, V>) {
+        let newest = Newest { hash: row.hash, at: self.next_place() };
+        self.index.insert_unique(row.hash, newest, |newest| newest.hash);
+        self.current.push(row);
+    }
+
+    /// A record whose newest value is at `before` in an older generation.
+    fn append_instead_of(&mut self, before: Place, row: Row<K, V>) {
+        let at = self.next_place();
+        let entry = self.index.entry(row.hash, |newest| newest.at == before, |newest| newest.hash);
+        let Entry::Occupied(mut newest) = entry else { panic!("it was just found") };
+        newest.get_mut().at = at;
+        self.current.push(row);
+    }
+
+    pub(super) fn seal(&mut self) -> SealedPoint<K, V> {
+        assert!(!self.is_sealed, "one checkpoint at a time");
+        // Generations are much alike: none of them has to grow as the first one did.
+        let empty = Vec::with_capacity(self.current.len());
+        let rows = Arc::new(std::mem::replace(&mut self.current, empty));
+        self.older.push_front(Arc::clone(&rows));
+        self.generation = self.generation.checked_add(1).expect("generations take seconds each");
+        self.is_sealed = true;
+        SealedPoint { table: self.unchanged.table(), rows }
+    }
+
+    /// The engine has what was sealed. Returns what is forgotten, to be dropped where nobody waits.
+    pub(super) fn settle(&mut self) -> Vec<Arc<Rows<K, V>>> {
+        assert!(std::mem::take(&mut self.is_sealed), "settle follows seal");
+        let mut room = self.kept_rows;
+        let beyond = self.older.iter().skip(1).position(|rows| match room.checked_sub(rows.len()) {
+            Some(left) => {
+                room = left;
+                false
+            }
+            None => true,
+        });
+        let forgotten = beyond.map(|kept| self.older.drain(kept + 1..).collect()).unwrap_or_default();
+        self.forget_places();
+        forgotten
+    }
+
+    /// Takes places in forgotten generations out of the index, where there are many.
+    fn forget_places(&mut self) {
+        let rows = self.current.len() + self.older.iter().map(|rows| rows.len()).sum::<usize>();
+        if self.index.len() > rows + rows / 2 {
+            let kept = u32::try_from(self.older.len()).expect("there are few");
+            let oldest = self.generation.saturating_sub(kept);
+            self.index.retain(|newest| newest.at.generation >= oldest);
+        }
+    }
+
+    /// What memory has to say about `range`, as [`OrderedTable::part`], in time that grows with all that memory has of
+    /// the table.
+    pub(super) fn part(&self, range: &KeyRange) -> OrderedTable<K, V> {
+        let mut part = OrderedTable::new(self.unchanged.table(), 0);
+        let within =
+            |key: &[u8]| key >= range.from.as_slice() && range.to.as_ref().is_none_or(|to| key < to.as_slice());
+        // From the older one to the newer. What is written, the engine says as well.
+        let sealed = self.older.front().filter(|_| self.is_sealed);
+        for row in sealed.into_iter().flat_map(|rows| rows.iter()).chain(&self.current) {
+            if within(&row.key.bytes()) {
+                part.put(&row.key, row.value.clone(), 0);
+            }
+        }
+        part
+    }
+}
+
+/// In the order of the stored keys.
+///
+/// A generation's keys have much in common at their beginnings. What differs first is compared as a number that stands
+/// beside the place, so that sorting does not go to and fro between all keys.
+fn in_order<K: TableKey, V>(rows: &[Row<K, V>]) -> impl Iterator<Item = &Row<K, V>> {
+    // Some of them say what all have in common, unless another says otherwise.
+    let first = rows.first().map(|row| row.key.bytes()).unwrap_or_default();
+    let in_common = |most: usize, row: &Row<K, V>| {
+        first[..most].iter().zip(&row.key.bytes()).take_while(|(one, other)| one == other).count()
+    };
+    let mut common = rows.iter().step_by(rows.len() / SAMPLED_KEYS + 1).fold(first.len(), in_common);
+    let mut places = loop {
+        match numbers(rows, &first[..common]) {
+            Ok(places) => break places,
+            Err(less) => common = less,
+        }
+    };
+    // Stable sorting takes runs as they come: keys mostly came in order.
+    places.sort_by(|one, other| {
+        one.0.cmp(&other.0).then_with(|| rows[one.1].key.bytes().cmp(&rows[other.1].key.bytes()))
+    });
+    places.into_iter().map(|(_, place)| &rows[place])
+}
+
+/// What follows the beginning that all keys have, as a number; or how much of it they have, if one has less.
+fn numbers<K: TableKey, V>(rows: &[Row<K, V>], beginning: &[u8]) -> Result<Vec<(u128, usize)>, usize> {
+    let number = |key: &K| {
+        let bytes = key.bytes();
+        let Some(rest) = bytes.strip_prefix(beginning) else {
+            return Err(beginning.iter().zip(&bytes).take_while(|(one, other)| one == other).count());
+        };
+        let length = rest.len().min(16);
+        let mut number = [0; 16];
+        number[..length].copy_from_slice(&rest[..length]);
+        Ok(u128::from_be_bytes(number))
+    };
+    rows.iter().zip(0..).map(|(row, place)| Ok((number(&row.key)?, place))).collect()
+}
