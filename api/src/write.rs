@@ -155,7 +155,7 @@ impl App {
         operation: Operation,
     ) -> Result<Response, Problem> {
         let deadline = Self::deadline();
-        let command = one(names.map(|names| &**names), &key, &operation)?;
+        let command = one(names.map(|names| &**names), key, operation)?;
         let answers = self.submit(command, deadline).await?;
         let answer = answers.into_iter().next().expect("one answer a command");
         let app = self.clone();
@@ -185,7 +185,7 @@ impl App {
         operation: Operation,
         deadline: Instant,
     ) -> Result<(Arc<Decision>, bool), Problem> {
-        let answers = self.submit(one(Some(names), &key, &operation)?, deadline).await?;
+        let answers = self.submit(one(Some(names), key, operation)?, deadline).await?;
         match answers.into_iter().next().expect("one answer a command") {
             Answer::Decided(decision) => Ok((decision, false)),
             Answer::Replayed { position } => {
@@ -217,7 +217,7 @@ impl App {
                     let head = stamp::head(Some(&book));
                     let mut commands = EncodedCommands::for_about(items.len());
                     items
-                        .iter()
+                        .into_iter()
                         .try_for_each(|(key, operation)| commands.push(&head, key, operation))
                         .map(|()| commands)
                 });
@@ -249,7 +249,7 @@ impl App {
 }
 
 /// The command of a single write.
-fn one(names: Option<&Names>, key: &Key, operation: &Operation) -> Result<EncodedCommands, Problem> {
+fn one(names: Option<&Names>, key: Key, operation: Operation) -> Result<EncodedCommands, Problem> {
     let mut command = EncodedCommands::for_about(1);
     command.push(&stamp::head(names), key, operation).map_err(malformed)?;
     Ok(command)

@@ -25,6 +25,7 @@ use crate::applier::approximate;
 use crate::disk::{DiskGuard, Shortage};
 use crate::environment::SharedEnvironment;
 use crate::levels::{ActiveLevel, emitted};
+use crate::on_the_way::OnTheWay;
 use crate::proposal::{EncodedCommands, EncodedPiece, ProposalBytes};
 use crate::raft_types::{Proposal, TypeConfig};
 use crate::state_machine::StateMachine;
@@ -35,6 +36,8 @@ const IN_FLIGHT: usize = 4;
 const QUEUE_COMMANDS: usize = 200_000;
 /// Bytes that may wait to be proposed.
 const QUEUE_BYTES: usize = 64 << 20;
+/// Where more wait, the commands of the last are kept as bytes only, which are a quarter of their size.
+const KEPT_COMMANDS: usize = 32_768;
 /// What a refused caller is told to wait: the queue above drains well within it.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -136,11 +139,12 @@ impl Batcher {
         levels: Levels,
         active_level: ActiveLevel,
         disk: DiskGuard,
+        on_the_way: OnTheWay,
     ) -> Self {
         let (pieces, queue) = mpsc::unbounded_channel();
         let depth = Arc::new(Depth::default());
         let flights = Arc::new(Semaphore::new(IN_FLIGHT));
-        let proposer = Proposer { raft, depth: Arc::clone(&depth), flights: Arc::clone(&flights) };
+        let proposer = Proposer { raft, depth: Arc::clone(&depth), flights: Arc::clone(&flights), on_the_way };
         tokio::spawn(proposer.run(queue));
         Self { pieces, depth, flights, closing: Arc::default(), environment, levels, active_level, disk }
     }
@@ -151,13 +155,13 @@ impl Batcher {
 
     /// [`Batcher::submit_encoded`].
     pub(crate) async fn submit(&self, commands: Vec<Command>, deadline: Instant) -> Result<Vec<Answer>, SubmitError> {
-        self.submit_encoded(encoded(&commands)?, deadline).await
+        self.submit_encoded(encoded(commands)?, deadline).await
     }
 
     /// Stamps the commands with the clock and waits for their answers, in their order.
     pub(crate) async fn submit_encoded(
         &self,
-        commands: EncodedCommands,
+        mut commands: EncodedCommands,
         deadline: Instant,
     ) -> Result<Vec<Answer>, SubmitError> {
         if self.closing.load(Ordering::Acquire) {
@@ -169,6 +173,9 @@ impl Batcher {
         let stamp = self.environment.now();
         let level = emitted(&self.active_level, self.levels);
         let count = commands.len();
+        if self.queued_commands() + count > KEPT_COMMANDS {
+            commands.keep_bytes_only();
+        }
         let pieces = commands.into_pieces();
         let bytes = pieces.iter().map(EncodedPiece::bytes).sum();
         if !self.depth.reserve(count, bytes) {
@@ -218,7 +225,7 @@ impl Batcher {
 }
 
 /// Commands in the form of the log, if all are well-formed.
-pub(crate) fn encoded(commands: &[Command]) -> Result<EncodedCommands, Malformed> {
+pub(crate) fn encoded(commands: Vec<Command>) -> Result<EncodedCommands, Malformed> {
     let mut encoded = EncodedCommands::for_about(commands.len());
     for command in commands {
         encoded.push_command(command)?;
@@ -259,6 +266,7 @@ struct Proposer {
     raft: Raft<TypeConfig, StateMachine>,
     depth: Arc<Depth>,
     flights: Arc<Semaphore>,
+    on_the_way: OnTheWay,
 }
 
 impl Proposer {
@@ -286,7 +294,12 @@ impl Proposer {
                 self.add(piece, &mut proposal, &mut callers);
             }
             if !callers.is_empty() {
-                self.propose(proposal.finish(), callers, flight).await;
+                let (proposal, kept) = proposal.finish();
+                let proposal = Bytes::from(proposal);
+                if let Some(kept) = kept {
+                    self.on_the_way.keep(proposal.clone(), kept);
+                }
+                self.propose(proposal, callers, flight).await;
             }
         }
     }
@@ -300,22 +313,26 @@ impl Proposer {
         }
     }
 
-    async fn propose(&self, proposal: Vec<u8>, callers: Callers, flight: OwnedSemaphorePermit) {
+    async fn propose(&self, proposal: Bytes, callers: Callers, flight: OwnedSemaphorePermit) {
         let commands: usize = callers.iter().map(|(commands, _)| commands).sum();
         metrics::histogram!("partita_proposal_commands").record(u32::try_from(commands).unwrap_or(u32::MAX));
         metrics::histogram!("partita_proposal_bytes").record(u32::try_from(proposal.len()).unwrap_or(u32::MAX));
         let (responder, committed, finished) = ProgressResponder::new();
         let proposed = Instant::now();
-        if self.raft.client_write_ff(Proposal(Bytes::from(proposal)), Some(responder)).await.is_err() {
+        if self.raft.client_write_ff(Proposal(proposal.clone()), Some(responder)).await.is_err() {
             // Raft has stopped and never saw it.
+            self.on_the_way.take(&proposal);
             refuse(callers, &SubmitError::ShuttingDown);
             return;
         }
+        let on_the_way = self.on_the_way.clone();
         tokio::spawn(async move {
             if committed.await.is_ok() {
                 metrics::histogram!("partita_replicate_seconds").record(proposed.elapsed().as_secs_f64());
             }
             let outcome = finished.await;
+            // It may never be applied here.
+            on_the_way.take(&proposal);
             drop(flight);
             match outcome {
                 Ok(result) => answer(result, callers),

@@ -22,6 +22,7 @@ mod levels;
 mod log_store;
 mod network;
 pub mod node;
+mod on_the_way;
 mod peer;
 #[cfg(feature = "planted-bugs")]
 pub mod planted;
@@ -58,6 +59,8 @@ mod crash_tests;
 mod level_tests;
 #[cfg(test)]
 mod node_tests;
+#[cfg(test)]
+mod proposal_tests;
 #[cfg(test)]
 mod store_tests;
 #[cfg(test)]

@@ -340,7 +340,7 @@ impl<T: TableEngine> Node<T> {
         );
         let store = LogStore::new(log, log_requests.clone());
         let machine = StateMachine::new(work.clone(), here, durable.clone(), exports.clone(), state, identity.levels);
-        let active_level = machine.active_level();
+        let (active_level, on_the_way) = (machine.active_level(), machine.on_the_way());
         let failed = |error: &dyn std::error::Error| StartError::Raft { reason: chain(error) };
         let raft_config = raft_config(&identity).validate().map_err(|error| failed(&error))?;
         let peer_identity =
@@ -365,8 +365,14 @@ impl<T: TableEngine> Node<T> {
         let knows = move |member, level| noted.of(member).is_some_and(|said| said.know(level));
         tokio::spawn(raise_when_all_know(raft.clone(), metrics.clone(), node_id, levels, active_level.clone(), knows));
         let leadership = Leadership::new(identity.node_id, &raft);
-        let batcher =
-            Batcher::start(raft.clone(), Arc::clone(&environment), levels, active_level.clone(), disk.clone());
+        let batcher = Batcher::start(
+            raft.clone(),
+            Arc::clone(&environment),
+            levels,
+            active_level.clone(),
+            disk.clone(),
+            on_the_way,
+        );
         let barrier = Barrier::start(raft.clone(), leadership.clone(), peers.clone());
         let reached = peering.is_some().then(|| peers.clone());
         let cluster = Cluster::new(raft.clone(), identity.clone(), leadership.clone(), reached, position.clone());
@@ -425,7 +431,7 @@ impl<T: TableEngine> Node<T> {
     /// them. Whoever leads sets their stamps. All are proposed or none; where a proposal was lost, some may have been
     /// decided and others not.
     pub async fn submit(&self, commands: Vec<Command>, deadline: Instant) -> Result<Vec<Answer>, SubmitError> {
-        self.submit_encoded(encoded(&commands)?, deadline).await
+        self.submit_encoded(encoded(commands)?, deadline).await
     }
 
     /// The same, of commands that are in the form of the log already.

@@ -14,6 +14,7 @@ use partita_storage::codec::level::follow;
 use partita_storage::codec::{self, CommandHead, CommandsWriter, Level, LevelError, Levels};
 
 use crate::codec::CodecError;
+use crate::on_the_way::KeptCommands;
 
 /// The most bytes of a raft entry: what one append, one message to a follower and one read move together. A single
 /// command above it travels alone.
@@ -41,6 +42,8 @@ pub struct EncodedCommands {
 #[derive(Debug, Default)]
 pub(crate) struct EncodedPiece {
     commands: CommandsWriter,
+    /// The same commands, not stamped; or none of them.
+    kept: Vec<Command>,
     weight: usize,
 }
 
@@ -96,34 +99,44 @@ impl EncodedCommands {
     ///
     /// A posting rule that asserts what a request did not hold to would stop every replica, at every restart; so what
     /// is not well-formed is refused here.
-    pub fn push(&mut self, head: &CommandHead, key: &Key, operation: &Operation) -> Result<(), Malformed> {
-        check(operation)?;
-        self.put(weight(operation), |commands| commands.push(head, key, operation));
+    pub fn push(&mut self, head: &CommandHead, key: Key, operation: Operation) -> Result<(), Malformed> {
+        check(&operation)?;
+        self.put(weight(&operation), |commands| {
+            let fingerprint = commands.push(head, &key, &operation);
+            let CommandHead { book, today, actor } = head.clone();
+            Command { book, key, fingerprint, stamp: Timestamp::default(), today, actor, operation }
+        });
         Ok(())
     }
 
     /// A command with the fingerprint that it has.
-    pub(crate) fn push_command(&mut self, command: &Command) -> Result<(), Malformed> {
+    pub(crate) fn push_command(&mut self, command: Command) -> Result<(), Malformed> {
         check(&command.operation)?;
-        self.put(weight(&command.operation), |commands| commands.push_command(command));
+        self.put(weight(&command.operation), |commands| {
+            commands.push_command(&command);
+            command
+        });
         Ok(())
     }
 
-    fn put(&mut self, weight: usize, write: impl FnOnce(&mut CommandsWriter)) {
+    fn put(&mut self, weight: usize, write: impl FnOnce(&mut CommandsWriter) -> Command) {
         let has_room =
             |piece: &EncodedPiece| piece.commands() < PIECE_COMMANDS && piece.weight + weight <= PROPOSAL_WEIGHT;
         if !self.pieces.last().is_some_and(has_room) {
-            let commands = CommandsWriter::with_capacity(self.expected.clamp(1, PIECE_COMMANDS) * COMMAND_BYTES);
-            self.pieces.push(EncodedPiece { commands, weight: 0 });
+            let expected = self.expected.clamp(1, PIECE_COMMANDS);
+            let commands = CommandsWriter::with_capacity(expected * COMMAND_BYTES);
+            self.pieces.push(EncodedPiece { commands, kept: Vec::with_capacity(expected), weight: 0 });
         }
         self.expected = self.expected.saturating_sub(1);
         let piece = self.pieces.last_mut().expect("there is one by now");
-        write(&mut piece.commands);
+        let command = write(&mut piece.commands);
+        piece.kept.push(command);
         piece.weight += weight;
         if piece.bytes() + LENGTH_BYTES > PROPOSAL_BYTES && piece.commands() > 1 {
             piece.weight -= weight;
             let commands = piece.commands.split_last();
-            self.pieces.push(EncodedPiece { commands, weight });
+            let kept = piece.kept.pop().into_iter().collect();
+            self.pieces.push(EncodedPiece { commands, kept, weight });
         }
     }
 
@@ -140,6 +153,11 @@ impl EncodedCommands {
 
     pub(crate) fn into_pieces(self) -> Vec<EncodedPiece> {
         self.pieces
+    }
+
+    /// Lets go of the commands themselves: they will be decoded from their bytes.
+    pub(crate) fn keep_bytes_only(&mut self) {
+        self.pieces.iter_mut().for_each(|piece| piece.kept = Vec::new());
     }
 
     /// Each piece as a batch of its own.
@@ -168,7 +186,30 @@ impl EncodedPiece {
 #[derive(Debug, Default)]
 pub(crate) struct ProposalBytes {
     bytes: Vec<u8>,
+    kept: Kept,
     weight: usize,
+}
+
+/// The commands of a proposal, as far as they are kept: all, or none.
+#[derive(Debug, Default)]
+enum Kept {
+    #[default]
+    Empty,
+    All(KeptCommands),
+    Not,
+}
+
+impl Kept {
+    fn push(&mut self, piece: &mut EncodedPiece, level: Level, at: Timestamp) {
+        let mut commands = std::mem::take(&mut piece.kept);
+        let is_whole = !commands.is_empty() && commands.len() == piece.commands();
+        commands.iter_mut().for_each(|command| command.stamp = at);
+        match self {
+            Self::Empty if is_whole => *self = Self::All(KeptCommands { commands, level }),
+            Self::All(kept) if is_whole && kept.level == level => kept.commands.append(&mut commands),
+            Self::Empty | Self::All(_) | Self::Not => *self = Self::Not,
+        }
+    }
 }
 
 impl ProposalBytes {
@@ -179,7 +220,8 @@ impl ProposalBytes {
     }
 
     /// Adds a piece as a batch of a level, stamped.
-    pub(crate) fn push(&mut self, piece: EncodedPiece, level: Level, at: Timestamp) {
+    pub(crate) fn push(&mut self, mut piece: EncodedPiece, level: Level, at: Timestamp) {
+        self.kept.push(&mut piece, level, at);
         let start = self.bytes.len() + LENGTH_BYTES;
         self.bytes.extend_from_slice(&[0; LENGTH_BYTES]);
         piece.commands.seal_into(level, at, &mut self.bytes);
@@ -188,8 +230,10 @@ impl ProposalBytes {
         self.weight += piece.weight;
     }
 
-    pub(crate) fn finish(self) -> Vec<u8> {
-        self.bytes
+    /// The proposal, with its commands if they were kept.
+    pub(crate) fn finish(self) -> (Vec<u8>, Option<KeptCommands>) {
+        let kept = if let Kept::All(kept) = self.kept { Some(kept) } else { None };
+        (self.bytes, kept)
     }
 }
 
@@ -217,7 +261,15 @@ pub(crate) struct Decoded {
 pub(crate) fn raising(level: Level) -> Vec<u8> {
     let mut proposal = ProposalBytes::default();
     proposal.push(EncodedPiece::default(), level, Timestamp::default());
-    proposal.finish()
+    proposal.finish().0
+}
+
+impl Decoded {
+    /// What decoding the same entry would give.
+    pub(crate) fn of_kept(kept: KeptCommands, active: Option<Level>) -> Result<Self, ProposalError> {
+        let KeptCommands { commands, level } = kept;
+        Ok(Self { level: Some(follow(active, level, commands.is_empty())?), commands })
+    }
 }
 
 /// The commands of an entry, where `active` held before it.

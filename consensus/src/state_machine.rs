@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::applier::{Applicable, ApplyHere, Durable, NotHere, Work};
 use crate::codec::RaftState;
 use crate::levels::ActiveLevel;
+use crate::on_the_way::OnTheWay;
 use crate::proposal::{Decoded, decode_proposal};
 use crate::raft_types::{RaftLogId, RaftStoredMembership, TypeConfig};
 use crate::snapshot::exports::Exports;
@@ -49,6 +50,7 @@ pub(crate) struct StateMachine {
     state: RaftState,
     levels: Levels,
     active_level: watch::Sender<Option<Level>>,
+    on_the_way: OnTheWay,
 }
 
 impl std::fmt::Debug for StateMachine {
@@ -68,12 +70,17 @@ impl StateMachine {
         levels: Levels,
     ) -> Self {
         let active_level = watch::Sender::new(state.level);
-        Self { work, here, durable, exports, state, levels, active_level }
+        Self { work, here, durable, exports, state, levels, active_level, on_the_way: OnTheWay::default() }
     }
 
     /// What holds after the last entry that was applied, or is about to be.
     pub(crate) fn active_level(&self) -> ActiveLevel {
         self.active_level.subscribe()
+    }
+
+    /// Where whoever proposes on this node may keep commands for it.
+    pub(crate) fn on_the_way(&self) -> OnTheWay {
+        self.on_the_way.clone()
     }
 
     /// The level that commands are proposed at from now on.
@@ -125,7 +132,10 @@ impl StateMachine {
         let commands = match entry.payload {
             EntryPayload::Blank => Vec::new(),
             EntryPayload::Normal(proposal) => {
-                let decoded = decode_proposal(&proposal.0, self.state.level, self.levels);
+                let decoded = match self.on_the_way.take(&proposal.0) {
+                    Some(kept) => Decoded::of_kept(kept, self.state.level),
+                    None => decode_proposal(&proposal.0, self.state.level, self.levels),
+                };
                 let Decoded { mut commands, level } = decoded.map_err(io::Error::other)?;
                 self.set_level(level);
                 if planted(Bug::BatchReordered) {

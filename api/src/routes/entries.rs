@@ -329,7 +329,7 @@ fn read_batch(bytes: &[u8], names: Option<Arc<Names>>) -> Result<Batch, Problem>
         let mut commands = EncodedCommands::for_about(bytes.len() / 300);
         let read = direct::entries(bytes, |mut form| {
             let key = form.idempotency_key.take()?;
-            commands.push(&head, &key.0, &Operation::PostEntry(form.entry().ok()?)).ok()
+            commands.push(&head, key.0, Operation::PostEntry(form.entry().ok()?)).ok()
         });
         if read.is_some() {
             return Ok(Batch::Encoded(names, commands));

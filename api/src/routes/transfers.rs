@@ -113,7 +113,7 @@ pub(crate) fn read_batch(bytes: &[u8], names: Option<Arc<Names>>) -> Result<Batc
         let mut commands = EncodedCommands::for_about(bytes.len() / 150);
         let read = direct::transfers(bytes, |mut form| {
             let key = form.idempotency_key.take()?;
-            commands.push(&head, &key.0, &Operation::Transfer(form.transfer().ok()?)).ok()
+            commands.push(&head, key.0, Operation::Transfer(form.transfer().ok()?)).ok()
         });
         if read.is_some() {
             return Ok(Batch::Encoded(names, commands));
@@ -138,7 +138,7 @@ pub(crate) fn read_binary(bytes: &[u8], names: Option<Arc<Names>>) -> Result<Bat
                 let key = form.idempotency_key.take();
                 let key = key.ok_or_else(|| batch::key_missing("transfers", index))?;
                 let transfer = Operation::Transfer(form.transfer()?);
-                commands.push(&head, &key.0, &transfer).map_err(malformed)?;
+                commands.push(&head, key.0, transfer).map_err(malformed)?;
             }
             Ok(Batch::Encoded(names, commands))
         }

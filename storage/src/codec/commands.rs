@@ -62,8 +62,8 @@ impl CommandsWriter {
     }
 
     /// A command of a request that was just read: its fingerprint is taken here.
-    pub fn push(&mut self, head: &CommandHead, key: &Key, operation: &Operation) {
-        self.put(head.book, key, None, head.today, &head.actor, operation);
+    pub fn push(&mut self, head: &CommandHead, key: &Key, operation: &Operation) -> Fingerprint {
+        self.put(head.book, key, None, head.today, &head.actor, operation)
     }
 
     /// A command with the fingerprint that it has.
@@ -80,7 +80,7 @@ impl CommandsWriter {
         today: Date,
         actor: &Actor,
         operation: &Operation,
-    ) {
+    ) -> Fingerprint {
         let start = self.bytes.len();
         let mut writer = Writer::from_vec(std::mem::take(&mut self.bytes));
         book.put(&mut writer);
@@ -94,11 +94,12 @@ impl CommandsWriter {
         let operation_at = writer.as_slice().len();
         operation.put(&mut writer);
         self.bytes = writer.into_vec();
-        if fingerprint.is_none() {
-            let Fingerprint(hash) = hash_of_operation(&self.bytes[operation_at..]);
-            self.bytes[fingerprint_at..fingerprint_at + hash.len()].copy_from_slice(&hash);
-        }
         self.places.push(Place { start, stamp });
+        fingerprint.unwrap_or_else(|| {
+            let taken = hash_of_operation(&self.bytes[operation_at..]);
+            self.bytes[fingerprint_at..fingerprint_at + taken.0.len()].copy_from_slice(&taken.0);
+            taken
+        })
     }
 
     /// Takes the last command out, as the first of another writer.

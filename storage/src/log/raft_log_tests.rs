@@ -64,6 +64,22 @@ fn entries_vote_and_purge_point_survive_a_restart() {
     assert_eq!(writer.log().state(), LogState { purged, last: Some(entry(40, 2).id) });
 }
 
+/// Whoever proposed an entry knows it again by where its bytes lie.
+#[test]
+fn the_newest_entries_are_handed_out_as_the_bytes_that_were_staged() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut writer = open_rocks(directory.path()).unwrap();
+    let entries = run(0, 2, 1);
+    let is_handed_out = |writer: &LogWriter<RocksLog, MarkFile>| {
+        let found = writer.log().read(0, 3, EVERYTHING).unwrap();
+        found.iter().zip(&entries).all(|(found, staged)| found.payload.as_ptr() == staged.payload.as_ptr())
+    };
+    writer.log().stage(&entries).unwrap();
+    assert!(is_handed_out(&writer));
+    writer.append(&entries).unwrap();
+    assert!(is_handed_out(&writer));
+}
+
 #[test]
 fn staged_entries_are_readable_before_they_are_durable() {
     let directory = tempfile::tempdir().unwrap();
