@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt;
 use openraft::alias::OneshotReceiverOf;
 use openraft::storage::{IOFlushed, RaftLogReader, RaftLogStorage};
 use openraft::type_config::TypeConfigExt;
 use partita_storage::log::memory::{MemoryLog, MemoryMark, Power, Unsynced};
-use partita_storage::log::{EntryId, EntryKind, LogEntry, RaftLog, Vote, open_log};
-use tokio::sync::mpsc;
+use partita_storage::log::{EntryId, EntryKind, LogEngine, LogEntry, RaftLog, Vote, open_log};
 use tokio::time::timeout_at;
 
-use crate::appender::{LogRequest, start_appender};
+use crate::appender::{LogQueue, LogRequest, start_appender};
 use crate::environment::SharedEnvironment;
 use crate::log_store::LogStore;
 use crate::raft_types::{TypeConfig, raft_vote};
@@ -24,29 +24,56 @@ struct Opened {
     log: RaftLog<GatedLog<MemoryLog>>,
     engine: GatedLog<MemoryLog>,
     mark: MemoryMark,
-    requests: mpsc::UnboundedSender<LogRequest>,
+    queue: LogQueue,
     machine: Arc<TestMachine>,
 }
 
+const LEADER: u64 = 1;
+const FOLLOWER: u64 = 2;
+
+/// A follower's.
 fn open(power: Power) -> Opened {
+    open_as(FOLLOWER, power)
+}
+
+fn open_as(node: u64, power: Power) -> Opened {
     let machine = TestMachine::new();
     let environment: SharedEnvironment = machine.clone();
     let engine = GatedLog::new(MemoryLog::new(power.clone()));
     let mark = MemoryMark::new(power);
     let writer = open_log(engine.clone(), mark.clone(), 1 << 20).unwrap();
     let log = writer.log();
-    Opened { log, engine, mark, requests: start_appender(writer, &environment).requests, machine }
+    Opened { log, engine, mark, queue: start_appender(writer, &environment, Some(node)).queue, machine }
 }
 
 impl Opened {
+    /// Through the queue.
     fn append(&self, index: u64) -> Flushed {
-        let id = EntryId { index, term: 1, node: 1 };
-        let entries = vec![LogEntry { id, kind: EntryKind::Commands, payload: Bytes::from_static(b"commands") }];
+        let (entries, callback, flushed) = self.staged(index, b"commands");
+        assert!(self.queue.send(LogRequest::Append { entries, callback }).is_ok());
+        flushed
+    }
+
+    /// The shorter way, if it is open.
+    fn append_here(&self, index: u64, payload: &'static [u8]) -> Flushed {
+        let (entries, callback, flushed) = self.staged(index, payload);
+        assert!(self.queue.append(entries, callback).is_ok());
+        flushed
+    }
+
+    fn staged(&self, index: u64, payload: &'static [u8]) -> (Vec<LogEntry>, IOFlushed<TypeConfig>, Flushed) {
+        let id = EntryId { index, term: 1, node: LEADER };
+        let entries = vec![LogEntry { id, kind: EntryKind::Commands, payload: Bytes::from_static(payload) }];
         self.log.stage(&entries).unwrap();
         let (sender, flushed) = TypeConfig::oneshot();
-        let callback = IOFlushed::<TypeConfig>::signal(sender);
-        assert!(self.requests.send(LogRequest::Append { entries, callback }).is_ok());
-        flushed
+        (entries, IOFlushed::<TypeConfig>::signal(sender), flushed)
+    }
+
+    /// Until the thread is done with what was sent before.
+    async fn idle(&self) {
+        while self.queue.waiting() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 }
 
@@ -73,13 +100,62 @@ async fn nothing_is_acknowledged_after_a_failed_sync() {
     let first = timeout_at(soon(), opened.append(0)).await.unwrap();
     assert!(first.is_err(), "the callback was dropped, not called: {first:?}");
     timeout_at(soon(), opened.machine.stopped()).await.unwrap();
-    timeout_at(soon(), opened.requests.closed()).await.unwrap();
+    timeout_at(soon(), opened.queue.closed()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_single_append_is_durable_at_once_where_nothing_waits() {
+    let opened = open(Power::steady());
+    opened.machine.let_wait_for_disk();
+    timeout_at(soon(), opened.append(0)).await.unwrap().unwrap().unwrap();
+    opened.idle().await;
+    let flushed = opened.append_here(1, b"a single write");
+    // Nobody was given a turn in between.
+    assert_eq!(flushed.now_or_never().expect("it was done here").unwrap().ok(), Some(()));
+    let engine = opened.engine.log.after_power_cut(Unsynced::Lost, Power::steady());
+    assert_eq!(engine.last_index().unwrap(), Some(1));
+    // A large one is the thread's, and what comes behind it keeps its place.
+    opened.engine.gate.close();
+    let large = opened.append_here(2, &[7; 4_096]);
+    let behind = opened.append_here(3, b"a single write");
+    opened.engine.gate.open();
+    for wait in [large, behind] {
+        timeout_at(soon(), wait).await.unwrap().unwrap().unwrap();
+    }
+    let engine = opened.engine.log.after_power_cut(Unsynced::Lost, Power::steady());
+    assert_eq!(engine.last_index().unwrap(), Some(3));
+}
+
+#[tokio::test]
+async fn what_others_have_to_be_sent_meanwhile_is_the_thread_s() {
+    let opened = open_as(LEADER, Power::steady());
+    opened.machine.let_wait_for_disk();
+    timeout_at(soon(), opened.append(0)).await.unwrap().unwrap().unwrap();
+    opened.idle().await;
+    opened.engine.gate.close();
+    let flushed = opened.append_here(1, b"a single write");
+    opened.engine.gate.open();
+    timeout_at(soon(), flushed).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn nothing_is_acknowledged_after_a_sync_that_failed_here() {
+    // The append before it takes the steps up to the seventh.
+    let opened = open(Power::failing_at(7));
+    opened.machine.let_wait_for_disk();
+    timeout_at(soon(), opened.append(0)).await.unwrap().unwrap().unwrap();
+    opened.idle().await;
+    let failed = opened.append_here(1, b"a single write");
+    assert!(failed.now_or_never().expect("it was tried here").is_err(), "the callback was dropped, not called");
+    timeout_at(soon(), opened.machine.stopped()).await.unwrap();
+    let after = opened.append_here(2, b"a single write");
+    assert!(timeout_at(soon(), after).await.unwrap().is_err());
 }
 
 #[tokio::test]
 async fn a_vote_is_durable_when_it_is_saved() {
     let opened = open(Power::steady());
-    let mut store = LogStore::new(opened.log.clone(), opened.requests.clone());
+    let mut store = LogStore::new(opened.log.clone(), opened.queue.clone());
     let vote = Vote { term: 3, node: 1, committed: true };
     timeout_at(soon(), store.save_vote(&raft_vote(vote))).await.unwrap().unwrap();
     let engine = opened.engine.log.after_power_cut(Unsynced::Lost, Power::steady());

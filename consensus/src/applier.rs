@@ -5,7 +5,6 @@
 //! is still being written, or the state leaves as files or is replaced. Whatever fails here stops the process, and
 //! nothing is answered after it; only a state that cannot leave as files is its caller's concern.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,7 +17,7 @@ use partita_storage::state::{Applied, Applier, Checkpointer, Reader, Sealed, Sta
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use crate::codec::RaftState;
-use crate::environment::{SharedEnvironment, panic_message};
+use crate::environment::{SharedEnvironment, in_place_of_a_thread};
 use crate::errors::chain;
 use crate::raft_types::{Answers, TypeConfig};
 
@@ -188,16 +187,9 @@ impl<S: TableStore> ApplyHere for Shared<S> {
         if thread.applier.must_wait() {
             return Err(NotHere::Busy(entry));
         }
-        // What stops the applier's own thread stops the process; so it must here.
-        let applied = std::panic::catch_unwind(AssertUnwindSafe(|| thread.apply_now(entry)));
-        match applied {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(CheckpointsStopped)) => Err(NotHere::Stopped),
-            Err(panic) => {
-                let why = format!("applying an entry panicked: {}", panic_message(panic.as_ref()));
-                self.environment.stop_process(&why);
-                Err(NotHere::Stopped)
-            }
+        match in_place_of_a_thread(&self.environment, "applying an entry", || thread.apply_now(entry)) {
+            Some(Ok(())) => Ok(()),
+            Some(Err(CheckpointsStopped)) | None => Err(NotHere::Stopped),
         }
     }
 }

@@ -17,6 +17,7 @@ const SMALL_MEMORY_BYTES: usize = 8 << 10;
 /// acknowledged.
 async fn write_until_stopped(disks: &Disks, batches: u64, size: u64) -> u64 {
     let machine = TestMachine::new();
+    machine.let_wait_for_disk();
     let mut acknowledged = 0;
     let work = async {
         let node = start(disks, &machine).await.ok()?;

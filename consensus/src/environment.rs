@@ -33,6 +33,9 @@ pub trait Environment: fmt::Debug + Send + Sync + 'static {
     /// Runs what waits for a disk, where nothing else waits for it. Resolves early only when the process ends.
     fn run_blocking(&self, work: Box<dyn FnOnce() + Send>) -> BoxFuture<'static, ()>;
 
+    /// Whether a task may wait for a write to the disk that is known to be short. Another answer is always right.
+    fn may_wait_for_disk(&self) -> bool;
+
     /// Ends the process at once: what it was doing must not be acknowledged and its memory is not to be trusted.
     fn stop_process(&self, why: &str);
 }
@@ -49,6 +52,21 @@ pub(crate) async fn blocking<T: Send + 'static>(
     };
     environment.run_blocking(Box::new(work)).await;
     result.await.ok()
+}
+
+/// Does a dedicated thread's work on another thread: what stops the process there must stop it here. `None` where it does.
+pub(crate) fn in_place_of_a_thread<T>(
+    environment: &SharedEnvironment,
+    what: &str,
+    work: impl FnOnce() -> T,
+) -> Option<T> {
+    match std::panic::catch_unwind(AssertUnwindSafe(work)) {
+        Ok(done) => Some(done),
+        Err(panic) => {
+            environment.stop_process(&format!("{what} panicked: {}", panic_message(panic.as_ref())));
+            None
+        }
+    }
 }
 
 /// On tokio's threads for it.
@@ -97,6 +115,10 @@ impl Environment for Machine {
 
     fn run_blocking(&self, work: Box<dyn FnOnce() + Send>) -> BoxFuture<'static, ()> {
         Box::pin(spawn_blocking(work))
+    }
+
+    fn may_wait_for_disk(&self) -> bool {
+        true
     }
 
     fn stop_process(&self, why: &str) {

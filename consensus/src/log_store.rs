@@ -1,4 +1,4 @@
-//! openraft's log store over the raft log: it stages entries at once and leaves durability to the append thread.
+//! openraft's log store over the raft log: it stages entries at once and leaves durability to the appender.
 
 use std::fmt::{self, Debug};
 use std::io;
@@ -10,9 +10,9 @@ use openraft::alias::LeaderIdOf;
 use openraft::errors::LeaderChanged;
 use openraft::storage::{IOFlushed, LeaderBoundedStreamError, LogState, RaftLogReader, RaftLogStorage};
 use partita_storage::log::{LogEngine, LogEntry, RaftLog};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use crate::appender::LogRequest;
+use crate::appender::{AppenderStopped, LogQueue, LogRequest};
 use crate::raft_types::{
     RaftEntry, RaftLogId, RaftVote, TypeConfig, entry_id, raft_entry, raft_log_id, raft_vote, stored_entry, stored_vote,
 };
@@ -24,7 +24,7 @@ const MESSAGE_BYTES: usize = 2 << 20;
 
 pub(crate) struct LogStore<E> {
     log: RaftLog<E>,
-    requests: mpsc::UnboundedSender<LogRequest>,
+    queue: LogQueue,
 }
 
 pub(crate) struct LogReader<E> {
@@ -32,23 +32,19 @@ pub(crate) struct LogReader<E> {
 }
 
 impl<E: LogEngine> LogStore<E> {
-    pub(crate) fn new(log: RaftLog<E>, requests: mpsc::UnboundedSender<LogRequest>) -> Self {
-        Self { log, requests }
+    pub(crate) fn new(log: RaftLog<E>, queue: LogQueue) -> Self {
+        Self { log, queue }
     }
 
     /// Hands a request to the append thread and waits until it is durable.
     async fn request(&self, request: impl FnOnce(oneshot::Sender<()>) -> LogRequest) -> Result<(), io::Error> {
         let (done, finished) = oneshot::channel();
-        self.send(request(done))?;
-        finished.await.map_err(|_gone| stopped())
-    }
-
-    fn send(&self, request: LogRequest) -> Result<(), io::Error> {
-        self.requests.send(request).map_err(|_gone| stopped())
+        self.queue.send(request(done)).map_err(stopped)?;
+        finished.await.map_err(|_gone| stopped(AppenderStopped))
     }
 }
 
-fn stopped() -> io::Error {
+fn stopped(AppenderStopped: AppenderStopped) -> io::Error {
     io::Error::other("the append thread has stopped")
 }
 
@@ -181,7 +177,7 @@ impl<E: LogEngine> RaftLogStorage<TypeConfig> for LogStore<E> {
     {
         let entries: Vec<LogEntry> = entries.into_iter().map(|entry| stored_entry(&entry)).collect();
         self.log.stage(&entries).map_err(io::Error::other)?;
-        self.send(LogRequest::Append { entries, callback })
+        self.queue.append(entries, callback).map_err(stopped)
     }
 
     async fn truncate_after(&mut self, last_log_id: Option<RaftLogId>) -> Result<(), io::Error> {

@@ -21,7 +21,7 @@ use partita_storage::log::{LogEngine, LogError, MarkStore, RocksLog, open_log};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use crate::appender::{AppenderHandle, LogRequest, start_appender};
+use crate::appender::{AppenderHandle, LogQueue, LogRequest, start_appender};
 use crate::applier::{ApplierHandle, Contiguity, Durable, OpenState, Work, start_applier};
 use crate::barrier::{Barrier, ReadError};
 use crate::batcher::{Batcher, SubmitError, encoded};
@@ -251,7 +251,7 @@ pub struct Node<T: TableEngine = RocksEngine> {
     reader: Reader<T>,
     work: mpsc::Sender<Work>,
     exports: Exports,
-    log: mpsc::UnboundedSender<LogRequest>,
+    log: LogQueue,
     position: watch::Receiver<Position>,
     durable: watch::Receiver<Option<Durable>>,
     recovered: watch::Receiver<bool>,
@@ -326,7 +326,8 @@ impl<T: TableEngine> Node<T> {
         let log = writer.log();
         check_log_and_state(&log.state(), &recovered, home.installed())?;
 
-        let AppenderHandle { requests: log_requests, synced } = start_appender(writer, &environment);
+        let replicates_as = peering.is_some().then_some(identity.node_id);
+        let AppenderHandle { queue: log_queue, synced } = start_appender(writer, &environment, replicates_as);
         let state = recovered.clone();
         let checkpoints = Arc::clone(&home);
         let open = OpenState { home, config: state_config, applier, checkpointer, reader: reader.clone() };
@@ -338,7 +339,7 @@ impl<T: TableEngine> Node<T> {
             Arc::new(move || purged.state().purged.map(|id| id.index)),
             Arc::clone(&environment),
         );
-        let store = LogStore::new(log, log_requests.clone());
+        let store = LogStore::new(log, log_queue.clone());
         let machine = StateMachine::new(work.clone(), here, durable.clone(), exports.clone(), state, identity.levels);
         let (active_level, on_the_way) = (machine.active_level(), machine.on_the_way());
         let failed = |error: &dyn std::error::Error| StartError::Raft { reason: chain(error) };
@@ -416,7 +417,7 @@ impl<T: TableEngine> Node<T> {
             reader,
             work,
             exports,
-            log: log_requests,
+            log: log_queue,
             position,
             durable,
             recovered,

@@ -30,7 +30,7 @@ impl StoreBuilder<TypeConfig, LogStore<RocksLog>, StateMachine, TempDir> for OnD
         let engine = RocksLog::open(&directory.path().join("log"), 1 << 20).unwrap();
         let writer = open_log(engine, MarkFile::new(&directory.path().join("mark")), 1_000).unwrap();
         let log = writer.log();
-        let requests = start_appender(writer, &environment).requests;
+        let queue = start_appender(writer, &environment, None).queue;
         let home = Arc::new(StateHome::recover(DiskStore::new(directory.path(), 8 << 20), Levels::OWN).unwrap());
         let config = StateConfig { memory_bytes: 8 << 20, levels: Levels::OWN };
         let (applier, checkpointer, reader) = open_state(home.open().unwrap(), config).unwrap();
@@ -41,7 +41,7 @@ impl StoreBuilder<TypeConfig, LogStore<RocksLog>, StateMachine, TempDir> for OnD
             start_applier(open, RaftState::default(), Contiguity::Unchecked, synced, &environment);
         let exports = Exports::new(work.clone(), Arc::new(|| None), environment);
         let machine = StateMachine::new(work, here, durable, exports, RaftState::default(), Levels::OWN);
-        Ok((directory, LogStore::new(log, requests), machine))
+        Ok((directory, LogStore::new(log, queue), machine))
     }
 }
 

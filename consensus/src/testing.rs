@@ -4,7 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -41,6 +41,8 @@ pub(crate) fn in_ms(ms: u64) -> Instant {
 pub(crate) struct TestMachine {
     clock: AtomicI64,
     free_bytes: AtomicU64,
+    /// Not where a test holds up the disk from a task of the same thread.
+    may_wait_for_disk: AtomicBool,
     stopped: watch::Sender<Option<String>>,
 }
 
@@ -49,8 +51,13 @@ impl TestMachine {
         Arc::new(Self {
             clock: AtomicI64::new(1),
             free_bytes: AtomicU64::new(u64::MAX),
+            may_wait_for_disk: AtomicBool::new(false),
             stopped: watch::Sender::new(None),
         })
+    }
+
+    pub(crate) fn let_wait_for_disk(&self) {
+        self.may_wait_for_disk.store(true, Ordering::SeqCst);
     }
 
     /// Why the process would have ended.
@@ -103,6 +110,10 @@ impl Environment for TestMachine {
 
     fn run_blocking(&self, work: Box<dyn FnOnce() + Send>) -> BoxFuture<'static, ()> {
         Box::pin(spawn_blocking(work))
+    }
+
+    fn may_wait_for_disk(&self) -> bool {
+        self.may_wait_for_disk.load(Ordering::SeqCst)
     }
 
     fn stop_process(&self, why: &str) {

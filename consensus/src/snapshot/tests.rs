@@ -56,7 +56,7 @@ async fn follow(disks: &Disks) -> Result<Follower, StartError> {
     let recovered = RaftState::decode(&applier.applied().raft)?;
     let log = writer.log();
     check_log_and_state(&log.state(), &recovered, home.installed())?;
-    let AppenderHandle { requests, synced } = start_appender(writer, &environment);
+    let AppenderHandle { queue, synced } = start_appender(writer, &environment, Some(FOLLOWER));
     let open = OpenState { home: Arc::clone(&home), config, applier, checkpointer, reader: reader.clone() };
     let ApplierHandle { work, here, durable, .. } =
         start_applier(open, recovered.clone(), Contiguity::Asserted, synced, &environment);
@@ -66,7 +66,7 @@ async fn follow(disks: &Disks) -> Result<Follower, StartError> {
     let nobody = Peers::new(PeerIdentity { cluster, node_id: FOLLOWER, levels: disks.levels }, Security::default());
     let network = Network::new(nobody, exports);
     let config = Config { enable_elect: false, snapshot_policy: SnapshotPolicy::Never, ..Config::default() };
-    let raft = Raft::new(FOLLOWER, Arc::new(config), network, LogStore::new(log, requests), machine_of_raft)
+    let raft = Raft::new(FOLLOWER, Arc::new(config), network, LogStore::new(log, queue), machine_of_raft)
         .await
         .map_err(|error| StartError::Raft { reason: error.to_string() })?;
     let receiver = Receiver::new(home, raft.clone(), environment);

@@ -24,8 +24,8 @@ pub struct StateConfig {
     /// How much memory the working set may use, the engine's own not included.
     ///
     /// A quarter each: the generation that fills, the one that a checkpoint writes, the one that the last
-    /// checkpoint wrote and that is kept to be read, and what else is kept of the engine: records read, balances of
-    /// generations before.
+    /// checkpoint wrote and that is kept to be read, and caches of records read. A generation that is written has
+    /// no blocks of the journal any more; balances of the generations before it take about their place.
     pub memory_bytes: usize,
     /// The replicated levels that the program knows.
     pub levels: Levels,

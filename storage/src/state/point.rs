@@ -84,8 +84,9 @@ impl<K, V> fmt::Debug for PointTable<K, V> {
 }
 
 impl<K: TableKey + Hash + Ord + Clone, V: Stored + Clone> PointTable<K, V> {
-    /// `cache_bytes` is for what does not change: one half for records read, one for generations that are written.
-    pub(super) fn new(table: Table, cache_bytes: usize) -> Self {
+    /// `cache_bytes` bounds the cache of records read, `kept_bytes` the generations that are kept beside the last one
+    /// that was written; both as far as the size of a record in memory is known.
+    pub(super) fn new(table: Table, cache_bytes: usize, kept_bytes: usize) -> Self {
         Self {
             hasher: foldhash::fast::RandomState::default(),
             index: HashTable::new(),
@@ -93,8 +94,8 @@ impl<K: TableKey + Hash + Ord + Clone, V: Stored + Clone> PointTable<K, V> {
             current: Vec::new(),
             older: VecDeque::new(),
             is_sealed: false,
-            kept_rows: cache_bytes / 2 / record_bytes::<K, V>(),
-            unchanged: Unchanged::new(table, cache_bytes / 2),
+            kept_rows: kept_bytes / record_bytes::<K, V>(),
+            unchanged: Unchanged::new(table, cache_bytes),
         }
     }
 

@@ -86,18 +86,20 @@ pub(super) fn or_stop<T>(result: Result<T, StorageError>) -> T {
 }
 
 impl<E: TableEngine> WorkingSet<E> {
-    /// An empty working set over `engine`; `cache_bytes` is for the caches of records read, all tables together.
-    pub(super) fn new(engine: Arc<E>, cache_bytes: usize) -> Self {
+    /// An empty working set over `engine`, with caches of `part_bytes`, all tables together, and as much as a generation's
+    /// blocks and a part of the caches leave for balances of older generations.
+    pub(super) fn new(engine: Arc<E>, part_bytes: usize) -> Self {
         // Most for balances, which are asked for again and again; a key is asked for once, unless its request is repeated.
-        let (balances, keys, small) = (cache_bytes / 12 * 7, cache_bytes / 12, cache_bytes / 3 / 8);
+        let (balances, keys, small) = (part_bytes / 24 * 7, part_bytes / 12, part_bytes / 3 / 8);
+        let kept = part_bytes / 4 * 3;
         Self {
             engine,
             head: Head::default(),
             applied: Applied::default(),
             tree: Frontier::default(),
             charts: Charts::default(),
-            keys: PointTable::new(Table::Keys, keys),
-            subaccounts: PointTable::new(Table::Subaccounts, balances),
+            keys: PointTable::new(Table::Keys, keys, 0),
+            subaccounts: PointTable::new(Table::Subaccounts, balances, kept),
             items: OrderedTable::new(Table::Items, small),
             open_items: OrderedTable::new(Table::OpenItems, small),
             movements: OrderedTable::new(Table::Movements, small),

@@ -128,6 +128,10 @@ impl Environment for Machine {
         .boxed()
     }
 
+    fn may_wait_for_disk(&self) -> bool {
+        !self.dead.load(Ordering::SeqCst) && self.dice.lock().between(0, 1) == 0
+    }
+
     fn stop_process(&self, why: &str) {
         self.stopped.lock().get_or_insert_with(|| why.to_owned());
         if !self.is_doomed.load(Ordering::SeqCst) {

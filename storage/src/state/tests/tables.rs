@@ -195,7 +195,7 @@ fn run<L: Layered>(steps: &[Step], mut layers: L) {
 proptest! {
     #[test]
     fn rows_are_in_the_order_of_their_stored_keys(keys in prop::collection::vec((0..3u32, "[!-#a-c]{1,24}"), 0..200)) {
-        let mut rows: PointTable<(BookId, Key), ()> = PointTable::new(Table::Keys, 0);
+        let mut rows: PointTable<(BookId, Key), ()> = PointTable::new(Table::Keys, 0, 0);
         let mut sorted: OrderedTable<(BookId, Key), ()> = OrderedTable::new(Table::Keys, 0);
         for (book, text) in keys {
             let key = (BookId(book), Key::new(&text).unwrap());
@@ -212,8 +212,8 @@ proptest! {
     #[test]
     fn all_layers_together_are_one_map(steps in steps(), kept_rows in 0..90usize) {
         // The smallest cache there is forgets all the time; generations are kept as far as there is room.
-        let cache_bytes = 2 * kept_rows * record_bytes::<ControlKey, Movement>();
-        run(&steps, PointTable::new(Table::Controls, cache_bytes));
+        let kept_bytes = kept_rows * record_bytes::<ControlKey, Movement>();
+        run(&steps, PointTable::new(Table::Controls, 0, kept_bytes));
         run(&steps, OrderedTable::new(Table::Controls, 0));
     }
 }
