@@ -23,8 +23,6 @@ const GROUP_BYTES: usize = 8 << 20;
 const GROUP_REQUESTS: usize = 1_024;
 /// The most bytes of an append that is synced where it is made: a single write. Many waiting ones share a sync of the thread.
 const HERE_BYTES: usize = 1_024;
-/// Nor is it where the last sync took longer: all else that runs on that thread waits for it.
-const HERE_SYNC: Duration = Duration::from_micros(500);
 /// Between two syncs of the mark. An acknowledged write is unguarded by the mark for at most this long and one
 /// sync: should the log's tail be damaged before, the damage would pass for a torn write.
 const MARK_PAUSE: Duration = Duration::from_millis(5);
@@ -178,10 +176,11 @@ impl<E: LogEngine, M: MarkStore> AppendHere for Shared<E, M> {
             return Err(NotHere(entries, callback));
         }
         let Some(mut place) = self.appender.try_lock() else { return Err(NotHere(entries, callback)) };
-        let is_quick = |appender: &Appender<E, M>| appender.last_sync.is_some_and(|took| took <= HERE_SYNC);
+        let may_wait =
+            |appender: &Appender<E, M>| appender.last_sync.is_some_and(|last| self.environment.may_wait_for_disk(last));
         // What was sent before is done by now, or comes first.
-        let comes_first = self.waiting.load(Ordering::Acquire) == 0 && self.environment.may_wait_for_disk();
-        let Some(appender) = place.as_mut().filter(|appender| comes_first && is_quick(appender)) else {
+        let nothing_waits = self.waiting.load(Ordering::Acquire) == 0;
+        let Some(appender) = place.as_mut().filter(|appender| nothing_waits && may_wait(appender)) else {
             return Err(NotHere(entries, callback));
         };
         let mut group = Group::default();

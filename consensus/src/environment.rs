@@ -9,7 +9,7 @@ use std::io;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -33,8 +33,9 @@ pub trait Environment: fmt::Debug + Send + Sync + 'static {
     /// Runs what waits for a disk, where nothing else waits for it. Resolves early only when the process ends.
     fn run_blocking(&self, work: Box<dyn FnOnce() + Send>) -> BoxFuture<'static, ()>;
 
-    /// Whether a task may wait for a write to the disk that is known to be short. Another answer is always right.
-    fn may_wait_for_disk(&self) -> bool;
+    /// Whether a task may wait for a write to the disk, the last of which took so long. Any answer is right: it is a matter
+    /// of speed.
+    fn may_wait_for_disk(&self, last: Duration) -> bool;
 
     /// Ends the process at once: what it was doing must not be acknowledged and its memory is not to be trusted.
     fn stop_process(&self, why: &str);
@@ -78,6 +79,9 @@ pub(crate) async fn spawn_blocking(work: Box<dyn FnOnce() + Send>) {
     }
 }
 
+/// All else that runs on a task's thread waits as long.
+const SHORT_WAIT: Duration = Duration::from_micros(500);
+
 /// The machine's own clock and threads.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Machine;
@@ -117,8 +121,8 @@ impl Environment for Machine {
         Box::pin(spawn_blocking(work))
     }
 
-    fn may_wait_for_disk(&self) -> bool {
-        true
+    fn may_wait_for_disk(&self, last: Duration) -> bool {
+        last <= SHORT_WAIT
     }
 
     fn stop_process(&self, why: &str) {

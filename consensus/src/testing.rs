@@ -112,7 +112,7 @@ impl Environment for TestMachine {
         Box::pin(spawn_blocking(work))
     }
 
-    fn may_wait_for_disk(&self) -> bool {
+    fn may_wait_for_disk(&self, _last: Duration) -> bool {
         self.may_wait_for_disk.load(Ordering::SeqCst)
     }
 

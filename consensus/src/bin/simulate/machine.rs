@@ -128,7 +128,7 @@ impl Environment for Machine {
         .boxed()
     }
 
-    fn may_wait_for_disk(&self) -> bool {
+    fn may_wait_for_disk(&self, _last: Duration) -> bool {
         !self.dead.load(Ordering::SeqCst) && self.dice.lock().between(0, 1) == 0
     }
 
