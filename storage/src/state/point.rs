@@ -31,6 +31,10 @@ struct Place {
     row: u32,
 }
 
+fn index(number: u32) -> usize {
+    usize::try_from(number).expect("addresses have at least 32 bits")
+}
+
 /// Where a key's newest value stands or, its generation being forgotten, stood.
 struct Newest {
     hash: u64,
@@ -108,14 +112,19 @@ impl<K: TableKey + Hash + Ord + Clone, V: Stored + Clone> PointTable<K, V> {
         self.unchanged.asked()
     }
 
+    /// How many keys the index has, those of forgotten generations included.
+    #[cfg(test)]
+    pub(super) fn indexed(&self) -> usize {
+        self.index.len()
+    }
+
     /// `None` if the generation is forgotten.
     fn row(&self, at: Place) -> Option<&Row<K, V>> {
-        let row = usize::try_from(at.row).ok()?;
-        let rows = match usize::try_from(self.generation.checked_sub(at.generation)?).ok()? {
+        let rows = match index(self.generation.checked_sub(at.generation)?) {
             0 => &self.current,
             age => &**self.older.get(age - 1)?,
         };
-        rows.get(row)
+        rows.get(index(at.row))
     }
 
     /// The newest value, and where it stands.
@@ -126,17 +135,19 @@ impl<K: TableKey + Hash + Ord + Clone, V: Stored + Clone> PointTable<K, V> {
         self.row(newest.at).map(|row| (newest.at, &row.value))
     }
 
-    /// Whether the key's newest value stands there.
-    fn is_newest(&self, at: Place, key: &K) -> bool {
-        let Some(row) = self.row(at).filter(|row| row.key == *key) else { return false };
-        at.generation == self.generation || self.index.find(row.hash, |newest| newest.at == at).is_some()
+    /// The key's hash, if its newest value stands there.
+    fn hash_if_newest(&self, at: Place, key: &K) -> Option<u64> {
+        let row = self.row(at).filter(|row| row.key == *key)?;
+        let is_newest =
+            at.generation == self.generation || self.index.find(row.hash, |newest| newest.at == at).is_some();
+        is_newest.then_some(row.hash)
     }
 
     pub(super) fn get(&self, engine: &impl TableRead, key: &K) -> Result<Option<V>, StorageError> {
         self.get_unless(engine, key, || false)
     }
 
-    /// As `get`, but takes a record that did not change since the last seal for absent where `surely_absent` says so.
+    /// As `get`, but takes a record that no generation has for absent where `surely_absent` says so.
     pub(super) fn get_unless(
         &self,
         engine: &impl TableRead,
@@ -199,8 +210,12 @@ impl<K: TableKey + Hash + Ord + Clone, V: Stored + Clone> PointTable<K, V> {
     where
         V: Default,
     {
-        let hinted = found.0.map(|(generation, row)| Place { generation, row }).filter(|at| self.is_newest(*at, key));
-        let at = hinted.or_else(|| self.find(self.hasher.hash_one(key), key).map(|found| found.0));
+        let hinted = found.0.map(|(generation, row)| Place { generation, row });
+        let hinted = hinted.and_then(|at| Some((self.hash_if_newest(at, key)?, Some(at))));
+        let (hash, at) = hinted.unwrap_or_else(|| {
+            let hash = self.hasher.hash_one(key);
+            (hash, self.find(hash, key).map(|found| found.0))
+        });
         match at {
             Some(at) if at.generation == self.generation => {
                 change(self.current_row(at).value.get_or_insert_default());
@@ -208,22 +223,21 @@ impl<K: TableKey + Hash + Ord + Clone, V: Stored + Clone> PointTable<K, V> {
             }
             Some(at) => {
                 let before = self.row(at).expect("it was just found");
-                let (hash, mut value) = (before.hash, before.value.clone().unwrap_or_default());
+                let mut value = before.value.clone().unwrap_or_default();
                 change(&mut value);
                 self.append_instead_of(at, Row { hash, key: key.clone(), value: Some(value) });
             }
             None => {
                 let mut value = self.unchanged.take(engine, key)?.unwrap_or_default();
                 change(&mut value);
-                self.append(Row { hash: self.hasher.hash_one(key), key: key.clone(), value: Some(value) });
+                self.append(Row { hash, key: key.clone(), value: Some(value) });
             }
         }
         Ok(record_bytes::<K, ()>() + weight_bytes)
     }
 
     fn current_row(&mut self, at: Place) -> &mut Row<K, V> {
-        let row = usize::try_from(at.row).expect("rows are counted in memory");
-        self.current.get_mut(row).expect("it was just found")
+        self.current.get_mut(index(at.row)).expect("it was just found")
     }
 
     fn next_place(&self) -> Place {

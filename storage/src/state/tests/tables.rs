@@ -192,6 +192,30 @@ fn run<L: Layered>(steps: &[Step], mut layers: L) {
     }
 }
 
+#[test]
+fn written_generations_are_kept_as_far_as_there_is_room() {
+    let engine = MemoryEngine::new();
+    let kept_bytes = 20 * record_bytes::<ControlKey, Movement>();
+    let mut table: PointTable<ControlKey, Movement> = PointTable::new(Table::Controls, 0, kept_bytes);
+    for generation in 0..6 {
+        for place in 10 * generation..10 * generation + 10 {
+            table.put(&key(place), Some(value(1)), 0);
+        }
+        let sealed = table.seal();
+        engine.write(<PointTable<_, _> as Layered>::written(&sealed)).unwrap();
+        let forgotten = table.settle();
+        assert_eq!(forgotten.len(), usize::from(generation > 2), "generation {generation}");
+        assert!(table.indexed() <= 45, "{} keys in the index", table.indexed());
+    }
+    let asked_for = |places: std::ops::Range<u16>| {
+        let before = table.asked();
+        places.for_each(|place| assert_eq!(table.get(&engine, &key(place)).unwrap(), Some(value(1))));
+        table.asked() - before
+    };
+    assert_eq!(asked_for(30..60), 0, "the last one that was written, and two before it");
+    assert_eq!(asked_for(0..30), 30, "the others");
+}
+
 proptest! {
     #[test]
     fn rows_are_in_the_order_of_their_stored_keys(keys in prop::collection::vec((0..3u32, "[!-#a-c]{1,24}"), 0..200)) {
