@@ -1,8 +1,9 @@
 //! The thread that makes the raft log durable: many appends, one sync, then their callbacks.
 //!
 //! Everything that changes the log comes through one queue and is done in its order; only a single write that finds the
-//! queue empty and the disk quick is synced by whoever appends it, unless others have to be sent it meanwhile: that is sooner
-//! than waking the thread and being woken by it. Another thread keeps the high-water mark: it syncs the newest acknowledged value when there is one, then pauses.
+//! queue empty and the disk quick is synced by whoever appends it, unless others have to be sent it meanwhile: that is
+//! sooner than waking the thread and being woken by it. Another thread keeps the high-water mark: it syncs the newest
+//! acknowledged value when there is one, then pauses.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use openraft::storage::IOFlushed;
 use parking_lot::Mutex;
+use partita_core::planted::{Bug, planted};
 use partita_storage::log::{EntryId, HighWater, LogEngine, LogEntry, LogError, LogWriter, MarkStore, Vote};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
@@ -171,6 +173,10 @@ struct Shared<E, M> {
 
 impl<E: LogEngine, M: MarkStore> AppendHere for Shared<E, M> {
     fn append_here(&self, entries: Vec<LogEntry>, callback: IOFlushed<TypeConfig>) -> Result<(), NotHere> {
+        // Planted is what the thread does too early.
+        if planted(Bug::AcknowledgeBeforeSync) {
+            return Err(NotHere(entries, callback));
+        }
         // A leader sends its entries to the others once it has appended them: syncs of theirs must not wait for its own.
         if entries.iter().any(|entry| self.replicates_as == Some(entry.id.node)) {
             return Err(NotHere(entries, callback));

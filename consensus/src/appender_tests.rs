@@ -71,9 +71,21 @@ impl Opened {
 
     /// Until the thread is done with what was sent before.
     async fn idle(&self) {
+        let deadline = soon();
         while self.queue.waiting() > 0 {
+            assert!(tokio::time::Instant::now() < deadline, "the thread is not done");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+    }
+
+    /// Appends while the disk holds up every commit: nobody who appends may wait for it.
+    async fn append_while_held_up(self: &Arc<Self>, appends: &[(u64, &'static [u8])]) -> Vec<Flushed> {
+        self.engine.gate.close();
+        let (opened, appends) = (Arc::clone(self), appends.to_vec());
+        let append = move || appends.iter().map(|(index, payload)| opened.append_here(*index, payload)).collect();
+        let appended = timeout_at(soon(), tokio::task::spawn_blocking(append)).await;
+        self.engine.gate.open();
+        appended.expect("whoever appended waited for the disk").unwrap()
     }
 }
 
@@ -105,7 +117,7 @@ async fn nothing_is_acknowledged_after_a_failed_sync() {
 
 #[tokio::test]
 async fn a_single_append_is_durable_at_once_where_nothing_waits() {
-    let opened = open(Power::steady());
+    let opened = Arc::new(open(Power::steady()));
     opened.machine.let_wait_for_disk();
     timeout_at(soon(), opened.append(0)).await.unwrap().unwrap().unwrap();
     opened.idle().await;
@@ -115,11 +127,7 @@ async fn a_single_append_is_durable_at_once_where_nothing_waits() {
     let engine = opened.engine.log.after_power_cut(Unsynced::Lost, Power::steady());
     assert_eq!(engine.last_index().unwrap(), Some(1));
     // A large one is the thread's, and what comes behind it keeps its place.
-    opened.engine.gate.close();
-    let large = opened.append_here(2, &[7; 4_096]);
-    let behind = opened.append_here(3, b"a single write");
-    opened.engine.gate.open();
-    for wait in [large, behind] {
+    for wait in opened.append_while_held_up(&[(2, &[7; 4_096]), (3, b"a single write")]).await {
         timeout_at(soon(), wait).await.unwrap().unwrap().unwrap();
     }
     let engine = opened.engine.log.after_power_cut(Unsynced::Lost, Power::steady());
@@ -128,14 +136,13 @@ async fn a_single_append_is_durable_at_once_where_nothing_waits() {
 
 #[tokio::test]
 async fn what_others_have_to_be_sent_meanwhile_is_the_thread_s() {
-    let opened = open_as(LEADER, Power::steady());
+    let opened = Arc::new(open_as(LEADER, Power::steady()));
     opened.machine.let_wait_for_disk();
     timeout_at(soon(), opened.append(0)).await.unwrap().unwrap().unwrap();
     opened.idle().await;
-    opened.engine.gate.close();
-    let flushed = opened.append_here(1, b"a single write");
-    opened.engine.gate.open();
-    timeout_at(soon(), flushed).await.unwrap().unwrap().unwrap();
+    for flushed in opened.append_while_held_up(&[(1, b"a single write")]).await {
+        timeout_at(soon(), flushed).await.unwrap().unwrap().unwrap();
+    }
 }
 
 #[tokio::test]

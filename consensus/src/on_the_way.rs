@@ -1,8 +1,8 @@
 //! The commands of this node's proposals, kept beside their bytes until they are applied.
 //!
-//! Whoever proposed an entry has its commands already; decoding them from its bytes again would take a twentieth of a
-//! transfer's time. Only a matter of speed: what is not kept is decoded, with the same result. An entry is known by
-//! where its bytes lie, which the log hands through: as long as they are kept here, nothing else lies there.
+//! Whoever proposed an entry has its commands already, and need not decode them from its bytes. Only a matter of speed: what
+//! is not kept is decoded, with the same result. An entry is known by where its bytes lie, which the log hands through: as
+//! long as they are kept here, nothing else lies there.
 
 use std::sync::Arc;
 
