@@ -17,8 +17,8 @@ use partita_core::planted::executing;
 use super::checkpoint::Sealed;
 use super::head::Applied;
 use super::journaling::{Journaled, Journaling};
-use super::prefetch::prefetch;
-use super::working::{WorkingSet, or_stop};
+use super::prefetch::{NewKeys, ReadAhead, prefetch, touch};
+use super::working::{Asked, WorkingSet, or_stop};
 use crate::engine::TableEngine;
 
 /// From so many commands on, a second thread makes a raft entry's blocks and hashes while they are executed: about a
@@ -26,6 +26,8 @@ use crate::engine::TableEngine;
 const BESIDE_COMMANDS: usize = 256;
 /// Decisions handed over to it at one time.
 const HANDED_OVER: usize = 64;
+/// Commands whose balances are brought into the processor's caches at one time: they fit in.
+const TOUCHED_AHEAD: usize = 64;
 /// Reading ahead looks for everything that is named; it pays from one record in so many commands on that memory lacks.
 const WORTH_READING_AHEAD: u64 = 16;
 
@@ -66,9 +68,9 @@ pub struct Applier<E> {
     /// Whether anything was applied since the last seal.
     is_dirty: bool,
     /// For how many records the engine was asked up to the last entry, its reading ahead included.
-    asked: u64,
-    /// Whether the last entry asked it for so many that reading ahead is worth its way.
-    asks: bool,
+    asked: Asked,
+    /// Of what the last entry asked it for so many that reading ahead is worth its way.
+    ahead: ReadAhead,
     journal: JournalWork,
 }
 
@@ -96,8 +98,8 @@ impl<E: TableEngine> Applier<E> {
             generation_limit_bytes,
             generation_bytes: 0,
             is_dirty: false,
-            asked: 0,
-            asks: true,
+            asked: Asked::default(),
+            ahead: ReadAhead { keys: true, others: true },
             journal: JournalWork::default(),
         }
     }
@@ -139,11 +141,14 @@ impl<E: TableEngine> Applier<E> {
     pub(super) fn apply_with(&mut self, applied: Applied, commands: Vec<Command>, beside: usize) -> Vec<Answer> {
         let is_first = self.applied.raft.is_empty();
         assert!(is_first || applied.index > self.applied.index, "raft entry {} is applied twice", applied.index);
-        if self.asks {
-            or_stop(prefetch(&self.shared.working.read(), &commands));
-        }
+        let new_keys = if self.ahead.keys || self.ahead.others {
+            or_stop(prefetch(&self.shared.working.read(), &commands, self.ahead))
+        } else {
+            NewKeys::default()
+        };
         let mut working = self.shared.working.write();
         working.is_executing = true;
+        working.new_keys = new_keys;
         let books = commands.iter().map(|command| command.book);
         let journaling = Journaling::begin(applied.index, working.tree.clone(), working.charts.trees(books));
         let (answers, journaled) = if commands.len() < beside {
@@ -155,10 +160,15 @@ impl<E: TableEngine> Applier<E> {
         self.journal = JournalWork { bytes, spent: journaled.spent };
         enter(&mut working, journaled);
         working.applied = applied.clone();
+        // They are of this entry only: a later one may repeat one of them.
+        working.new_keys = NewKeys::default();
         working.is_executing = false;
         self.generation_bytes = working.generation_bytes;
-        let asked_before = std::mem::replace(&mut self.asked, working.asked());
-        self.asks = is_worth_reading_ahead(self.asked - asked_before, answers.len());
+        let before = std::mem::replace(&mut self.asked, working.asked());
+        self.ahead = ReadAhead {
+            keys: is_worth_reading_ahead(self.asked.keys - before.keys, answers.len()),
+            others: is_worth_reading_ahead(self.asked.others - before.others, answers.len()),
+        };
         self.shared.position.store(working.head.position.0, Ordering::Release);
         drop(working);
         self.applied = applied;
@@ -207,8 +217,11 @@ fn execute_all<E: TableEngine>(
 ) -> Vec<Answer> {
     let last = if commands.len() > 1 { commands.len() } else { 0 };
     let mut answers = Vec::with_capacity(commands.len());
-    for (number, command) in (1..).zip(&commands) {
-        executing(number == last);
+    for (number, command) in (0..).zip(&commands) {
+        if number % TOUCHED_AHEAD == 0 {
+            touch(working, &commands[number..commands.len().min(number + TOUCHED_AHEAD)]);
+        }
+        executing(number + 1 == last);
         let Executed { expired, answer } = execute(working, command);
         let decided = match &answer {
             Answer::Decided(decision) => Some(Arc::clone(decision)),

@@ -58,6 +58,14 @@ impl<K: Hash + Eq, V> Cache<K, V> {
     }
 }
 
+/// The first sixteen bytes as a number that has their order.
+pub(super) fn leading(bytes: &[u8]) -> u128 {
+    let mut number = [0; 16];
+    let length = bytes.len().min(16);
+    number[..length].copy_from_slice(&bytes[..length]);
+    u128::from_be_bytes(number)
+}
+
 /// What a table's layers of changes do not say.
 ///
 /// The cache never has what one of them has, so that no stale value ever comes to light again.
@@ -118,33 +126,51 @@ impl<K: TableKey + Hash + Ord + Clone, V: Stored + Clone> Unchanged<K, V> {
     }
 
     /// Reads what the cache lacks of `keys` in one go. No layer of changes may have one of them.
-    pub(super) fn read_ahead(
-        &self,
-        engine: &impl TableRead,
-        keys: impl Iterator<Item = K>,
-    ) -> Result<(), StorageError> {
-        let mut wanted: Vec<(Vec<u8>, K)> = Vec::new();
+    pub(super) fn read_ahead(&self, engine: &impl TableRead, keys: Vec<K>) -> Result<(), StorageError> {
+        let absent = self.read_absent(engine, keys)?;
+        let mut read = self.read.lock();
+        absent.into_iter().for_each(|key| read.keep(key, None));
+        Ok(())
+    }
+
+    /// As [`Self::read_ahead`], but says which of `keys` there are no records of, in their order, and does not keep that.
+    pub(super) fn read_absent(&self, engine: &impl TableRead, keys: Vec<K>) -> Result<Vec<K>, StorageError> {
+        let mut is_absent = vec![false; keys.len()];
+        let mut unknown: Vec<(u128, Vec<u8>, usize)> = Vec::new();
         {
             let mut read = self.read.lock();
-            wanted.extend(keys.filter(|key| read.find(key).is_none()).map(|key| (key.to_bytes(), key)));
+            for (place, key) in keys.iter().enumerate() {
+                match read.find(key) {
+                    Some(known) => is_absent[place] = known.is_none(),
+                    None => {
+                        let bytes = key.to_bytes();
+                        unknown.push((leading(&bytes), bytes, place));
+                    }
+                }
+            }
         }
-        if wanted.is_empty() {
-            return Ok(());
+        // The numbers decide nearly always, and stand where they are compared.
+        unknown.sort_unstable_by(|one, other| one.0.cmp(&other.0).then_with(|| one.1.cmp(&other.1)));
+        let mut asked: Vec<Vec<u8>> = Vec::with_capacity(unknown.len());
+        let mut places = Vec::with_capacity(unknown.len());
+        for (_, bytes, place) in unknown {
+            if asked.last() != Some(&bytes) {
+                asked.push(bytes);
+            }
+            places.push((asked.len() - 1, place));
         }
-        wanted.sort_unstable_by(|one, other| one.0.cmp(&other.0));
-        wanted.dedup_by(|one, other| one.0 == other.0);
-        self.asked.fetch_add(u64::try_from(wanted.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
-        let (bytes, keys): (Vec<Vec<u8>>, Vec<K>) = wanted.into_iter().unzip();
-        let found = engine.multi_get(self.table, &bytes)?;
-        let mut values = Vec::with_capacity(keys.len());
-        for (key, record) in bytes.iter().zip(found) {
-            values.push(record.map(|record| self.decode(key, &record)).transpose()?);
+        self.asked.fetch_add(u64::try_from(asked.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        let found = if asked.is_empty() { Vec::new() } else { engine.multi_get(self.table, &asked)? };
+        for (number, place) in places {
+            match &found[number] {
+                None => is_absent[place] = true,
+                Some(record) => {
+                    let value = self.decode(&asked[number], record)?;
+                    self.read.lock().keep(keys[place].clone(), Some(value));
+                }
+            }
         }
-        let mut read = self.read.lock();
-        for (key, value) in keys.into_iter().zip(values) {
-            read.keep(key, value);
-        }
-        Ok(())
+        Ok(keys.into_iter().zip(is_absent).filter_map(|(key, is_absent)| is_absent.then_some(key)).collect())
     }
 
     fn ask(&self, engine: &impl TableRead, key: &K) -> Result<Option<V>, StorageError> {

@@ -14,7 +14,7 @@ use super::error::StorageError;
 use super::head::{Applied, HEAD_KEY, HeadRecord, STATE_FORMAT, horizon_key};
 use super::journal::Blocks;
 use super::ordered::{SealedOrdered, Sorted};
-use super::point::{Rows, SealedPoint};
+use super::point::{Rows, SealedPoint, emptied};
 use super::working::WorkingSet;
 use crate::codec::encode_record;
 use crate::codec::keys::{CustomerKey, RateKey, TableKey};
@@ -190,18 +190,27 @@ impl<E: TableEngine> Checkpointer<E> {
         }
         let applied = sealed.head.applied.clone();
         // What memory held of it goes only now that the engine has it, and is freed outside the lock.
-        let forgotten = self.shared.working.write().settle();
-        drop((forgotten, sealed));
+        let Forgotten { keys, subaccounts, rest } = self.shared.working.write().settle();
+        drop((rest, sealed));
+        let (keys, subaccounts) = (emptied(keys), emptied(subaccounts));
+        let mut working = self.shared.working.write();
+        working.keys.reuse(keys);
+        working.subaccounts.reuse(subaccounts);
         Ok(applied)
     }
 }
 
 /// What a settled checkpoint lets go of: held until the lock is free, for freeing it takes long.
-#[allow(dead_code, reason = "the fields are there to be dropped")]
-pub(super) struct Forgotten {
-    journal: Option<Arc<Blocks>>,
+struct Forgotten {
     keys: Vec<Arc<Rows<(BookId, Key), KeyRecord>>>,
     subaccounts: Vec<Arc<Rows<SubaccountKey, Subaccount>>>,
+    rest: Rest,
+}
+
+/// Of the other tables.
+#[allow(dead_code, reason = "the fields are there to be dropped")]
+struct Rest {
+    journal: Option<Arc<Blocks>>,
     items: Arc<Sorted<Sums>>,
     open_items: Arc<Sorted<OpenItem>>,
     movements: Arc<Sorted<Movement>>,
@@ -219,10 +228,8 @@ pub(super) struct Forgotten {
 
 impl<E: TableEngine> WorkingSet<E> {
     fn settle(&mut self) -> Forgotten {
-        Forgotten {
+        let rest = Rest {
             journal: self.journal.settle(),
-            keys: self.keys.settle(),
-            subaccounts: self.subaccounts.settle(),
             items: self.items.settle(),
             open_items: self.open_items.settle(),
             movements: self.movements.settle(),
@@ -236,6 +243,7 @@ impl<E: TableEngine> WorkingSet<E> {
             refunds: self.refunds.settle(),
             customers: self.customers.settle(),
             expiries: self.expiries.settle(),
-        }
+        };
+        Forgotten { keys: self.keys.settle(), subaccounts: self.subaccounts.settle(), rest }
     }
 }

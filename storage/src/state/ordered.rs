@@ -85,9 +85,10 @@ impl<K: TableKey + Hash + Ord + Clone, V: Stored + Clone> OrderedTable<K, V> {
     }
 
     /// Reads what memory lacks of `keys` in one go.
-    pub(super) fn prefetch(&self, engine: &impl TableRead, keys: impl Iterator<Item = K>) -> Result<(), StorageError> {
+    pub(super) fn prefetch(&self, engine: &impl TableRead, keys: Vec<K>) -> Result<(), StorageError> {
         let layers = [Some(&self.current), self.sealed.as_deref(), Some(&*self.settled)];
-        self.unchanged.read_ahead(engine, keys.filter(|key| changed(layers, key).is_none()))
+        let lacking = keys.into_iter().filter(|key| changed(layers, key).is_none()).collect();
+        self.unchanged.read_ahead(engine, lacking)
     }
 
     /// Puts or removes a record and returns by how many bytes memory grew.

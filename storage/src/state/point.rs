@@ -8,18 +8,25 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
+use std::hint::black_box;
 use std::sync::Arc;
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use partita_core::state::Found;
 
-use super::cache::{Unchanged, record_bytes};
+use super::cache::{Unchanged, leading, record_bytes};
 use super::error::StorageError;
 use super::ordered::{OrderedTable, write_change};
 use crate::codec::Stored;
 use crate::codec::keys::TableKey;
 use crate::engine::{KeyRange, Steps, Table, TableRead};
+
+/// Records that the caches of a processor have room for.
+const CACHED_RECORDS: usize = 1 << 12;
+
+/// Rows that a checkpoint looks at together.
+const WRITTEN_TOGETHER: usize = 32;
 
 /// How many keys are asked what all of them have in common.
 const SAMPLED_KEYS: usize = 64;
@@ -51,6 +58,13 @@ pub(super) struct Row<K, V> {
 /// A generation's changes; a key is in it once.
 pub(super) type Rows<K, V> = Vec<Row<K, V>>;
 
+/// Drops what was forgotten, all but the memory of one list.
+pub(super) fn emptied<K, V>(forgotten: Vec<Arc<Rows<K, V>>>) -> Rows<K, V> {
+    let mut rows = forgotten.into_iter().filter_map(Arc::into_inner).last().unwrap_or_default();
+    rows.clear();
+    rows
+}
+
 /// Changes on their way to the disk; shared with the checkpointer, never changed again.
 pub(super) struct SealedPoint<K, V> {
     table: Table,
@@ -59,8 +73,11 @@ pub(super) struct SealedPoint<K, V> {
 
 impl<K: TableKey, V: Stored> SealedPoint<K, V> {
     pub(super) fn write_to(&self, steps: &mut impl Steps) {
-        for row in in_order(&self.rows) {
-            write_change(steps, self.table, &row.key.bytes(), &row.value);
+        for some in in_order(&self.rows).chunks(WRITTEN_TOGETHER) {
+            // Rows that follow each other stand anywhere: the processor waits for all of these at one time.
+            let rows = some.iter().map(|(_, place)| &self.rows[*place]);
+            black_box(rows.clone().fold(0, |read, row| read ^ row.hash ^ u64::from(row.value.is_some())));
+            rows.for_each(|row| write_change(steps, self.table, &row.key.bytes(), &row.value));
         }
     }
 }
@@ -76,6 +93,8 @@ pub(super) struct PointTable<K, V> {
     older: VecDeque<Arc<Rows<K, V>>>,
     /// Whether the first of them is not in the engine yet.
     is_sealed: bool,
+    /// An empty list with the memory of a forgotten generation, for the next one.
+    spare: Rows<K, V>,
     /// How many rows the generations may have that are kept beside the last one that was written.
     kept_rows: usize,
     unchanged: Unchanged<K, V>,
@@ -98,6 +117,7 @@ impl<K: TableKey + Hash + Ord + Clone, V: Stored + Clone> PointTable<K, V> {
             current: Vec::new(),
             older: VecDeque::new(),
             is_sealed: false,
+            spare: Vec::new(),
             kept_rows: kept_bytes / record_bytes::<K, V>(),
             unchanged: Unchanged::new(table, cache_bytes),
         }
@@ -174,10 +194,47 @@ impl<K: TableKey + Hash + Ord + Clone, V: Stored + Clone> PointTable<K, V> {
         }
     }
 
+    /// The rows of the newest values, in the order of `keys`; `None` where no generation has one.
+    ///
+    /// Every step is taken for all keys before the next one, so that the processor waits for many places in memory at a
+    /// time.
+    fn find_all<'a>(&'a self, keys: &'a [K]) -> impl Iterator<Item = Option<&'a Row<K, V>>> {
+        let hashes: Vec<u64> = keys.iter().map(|key| self.hasher.hash_one(key)).collect();
+        let places: Vec<Option<Place>> = hashes
+            .iter()
+            .map(|hash| self.index.find(*hash, |newest| newest.hash == *hash).map(|newest| newest.at))
+            .collect();
+        keys.iter().zip(hashes).zip(places).map(|((key, hash), place)| {
+            // Another key may have the same hash.
+            self.row(place?).filter(|row| row.key == *key).or_else(|| self.row(self.find(hash, key)?.0))
+        })
+    }
+
+    /// Whether looking for a record mostly waits for memory.
+    pub(super) fn is_large(&self) -> bool {
+        self.index.len() > CACHED_RECORDS
+    }
+
+    /// Brings what is soon asked for into the processor's caches, as far as `touch` reads a value.
+    pub(super) fn touch(&self, keys: &[K], touch: impl Fn(&V) -> u64) {
+        let values = self.find_all(keys).flatten().filter_map(|row| row.value.as_ref());
+        black_box(values.fold(0, |read, value| read ^ touch(value)));
+    }
+
     /// Reads what memory lacks of `keys` in one go.
-    pub(super) fn prefetch(&self, engine: &impl TableRead, keys: impl Iterator<Item = K>) -> Result<(), StorageError> {
-        let lacking = keys.filter(|key| self.find(self.hasher.hash_one(key), key).is_none());
-        self.unchanged.read_ahead(engine, lacking)
+    pub(super) fn prefetch(&self, engine: &impl TableRead, keys: Vec<K>) -> Result<(), StorageError> {
+        self.unchanged.read_ahead(engine, self.lacking(keys))
+    }
+
+    /// Does the same, and says which of `keys` neither memory nor the engine has, in their order.
+    pub(super) fn prefetch_absent(&self, engine: &impl TableRead, keys: Vec<K>) -> Result<Vec<K>, StorageError> {
+        self.unchanged.read_absent(engine, self.lacking(keys))
+    }
+
+    /// Those of `keys` that no generation has.
+    fn lacking(&self, keys: Vec<K>) -> Vec<K> {
+        let is_lacking: Vec<bool> = self.find_all(&keys).map(|row| row.is_none()).collect();
+        keys.into_iter().zip(is_lacking).filter_map(|(key, is_lacking)| is_lacking.then_some(key)).collect()
     }
 
     /// Puts or removes a record and returns by how many bytes memory grew.
@@ -263,8 +320,9 @@ impl<K: TableKey + Hash + Ord + Clone, V: Stored + Clone> PointTable<K, V> {
 
     pub(super) fn seal(&mut self) -> SealedPoint<K, V> {
         assert!(!self.is_sealed, "one checkpoint at a time");
+        let mut empty = std::mem::take(&mut self.spare);
         // Generations are much alike: none of them has to grow as the first one did.
-        let empty = Vec::with_capacity(self.current.len());
+        empty.reserve(self.current.len());
         let rows = Arc::new(std::mem::replace(&mut self.current, empty));
         self.older.push_front(Arc::clone(&rows));
         self.generation = self.generation.checked_add(1).expect("generations take seconds each");
@@ -286,6 +344,12 @@ impl<K: TableKey + Hash + Ord + Clone, V: Stored + Clone> PointTable<K, V> {
         let forgotten = beyond.map(|kept| self.older.drain(kept + 1..).collect()).unwrap_or_default();
         self.forget_places();
         forgotten
+    }
+
+    /// Takes the memory of a forgotten generation for the next one: it costs less than new memory.
+    pub(super) fn reuse(&mut self, empty: Rows<K, V>) {
+        assert!(empty.is_empty(), "no record comes back");
+        self.spare = empty;
     }
 
     /// Takes places in forgotten generations out of the index, where there are many.
@@ -315,11 +379,11 @@ impl<K: TableKey + Hash + Ord + Clone, V: Stored + Clone> PointTable<K, V> {
     }
 }
 
-/// In the order of the stored keys.
+/// Places in the order of the stored keys, each with a number of its key.
 ///
 /// A generation's keys have much in common at their beginnings. What differs first is compared as a number that stands
 /// beside the place, so that sorting does not go to and fro between all keys.
-fn in_order<K: TableKey, V>(rows: &[Row<K, V>]) -> impl Iterator<Item = &Row<K, V>> {
+fn in_order<K: TableKey, V>(rows: &[Row<K, V>]) -> Vec<(u128, usize)> {
     // Some of them say what all have in common, unless another says otherwise.
     let first = rows.first().map(|row| row.key.bytes()).unwrap_or_default();
     let in_common = |most: usize, row: &Row<K, V>| {
@@ -336,7 +400,7 @@ fn in_order<K: TableKey, V>(rows: &[Row<K, V>]) -> impl Iterator<Item = &Row<K, 
     places.sort_by(|one, other| {
         one.0.cmp(&other.0).then_with(|| rows[one.1].key.bytes().cmp(&rows[other.1].key.bytes()))
     });
-    places.into_iter().map(|(_, place)| &rows[place])
+    places
 }
 
 /// What follows the beginning that all keys have, as a number; or how much of it they have, if one has less.
@@ -346,10 +410,7 @@ fn numbers<K: TableKey, V>(rows: &[Row<K, V>], beginning: &[u8]) -> Result<Vec<(
         let Some(rest) = bytes.strip_prefix(beginning) else {
             return Err(beginning.iter().zip(&bytes).take_while(|(one, other)| one == other).count());
         };
-        let length = rest.len().min(16);
-        let mut number = [0; 16];
-        number[..length].copy_from_slice(&rest[..length]);
-        Ok(u128::from_be_bytes(number))
+        Ok(leading(rest))
     };
     rows.iter().zip(0..).map(|(row, place)| Ok((number(&row.key)?, place))).collect()
 }

@@ -30,6 +30,7 @@ use super::journal::JournalLayers;
 use super::ordered::OrderedTable;
 use super::past;
 use super::point::PointTable;
+use super::prefetch::NewKeys;
 use crate::codec::encode_decision;
 use crate::codec::keys::{CustomerKey, DocumentKind, RateKey, TableKey, after_prefix, prefix};
 use crate::engine::{KeyRange, Table, TableEngine};
@@ -38,8 +39,15 @@ use crate::tree::{Frontier, leaf};
 /// Rows read at one time where a table is looked through.
 const SCAN_ROWS: usize = 1_024;
 
-/// With the chain's roots that have no room in it: as many as the logarithm of the postings, where those are many.
-const SUBACCOUNT_BYTES: usize = size_of::<Subaccount>() + 96;
+/// With the chain's roots that have no room in it: few have any.
+const SUBACCOUNT_BYTES: usize = size_of::<Subaccount>() + 16;
+
+/// How often the engine was asked for what commands name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub(super) keys: u64,
+    pub(super) others: u64,
+}
 
 /// All state of one node above its engine.
 #[derive(Debug)]
@@ -71,6 +79,8 @@ pub(super) struct WorkingSet<E> {
     pub(super) written_keys: Horizons,
     /// Of these and the keys since the last seal.
     pub(super) all_keys: Horizons,
+    /// Of the raft entry that is being executed; empty between entries.
+    pub(super) new_keys: NewKeys,
     pub(super) journal: JournalLayers,
     /// The decisions of the raft entry that is being executed, not yet in a block.
     pub(super) unblocked: Vec<Arc<Decision>>,
@@ -116,6 +126,7 @@ impl<E: TableEngine> WorkingSet<E> {
             next_expiry: None,
             written_keys: Horizons::default(),
             all_keys: Horizons::default(),
+            new_keys: NewKeys::default(),
             journal: JournalLayers::default(),
             unblocked: Vec::new(),
             generation_bytes: 0,
@@ -128,11 +139,10 @@ impl<E: TableEngine> WorkingSet<E> {
         self.keys.is_sealed()
     }
 
-    /// How often the engine was asked for what commands name.
-    pub(super) fn asked(&self) -> u64 {
+    pub(super) fn asked(&self) -> Asked {
         let Self { keys, subaccounts, items, charges, payments, refunds, holds, .. } = self;
         let documents = charges.asked() + payments.asked() + refunds.asked() + holds.asked();
-        keys.asked() + subaccounts.asked() + items.asked() + documents
+        Asked { keys: keys.asked(), others: subaccounts.asked() + items.asked() + documents }
     }
 
     /// Finds the first expiry that is left from `from` on.
@@ -259,7 +269,7 @@ impl<E: TableEngine> Read for WorkingSet<E> {
         if self.all_keys.surely_absent(scope, bytes) {
             return None;
         }
-        let absent = || self.written_keys.surely_absent(scope, bytes);
+        let absent = || self.written_keys.surely_absent(scope, bytes) || self.new_keys.has(scope, key);
         or_stop(self.keys.get_unless(&*self.engine, &(scope, key.clone()), absent))
     }
 

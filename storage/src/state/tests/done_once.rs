@@ -1,6 +1,7 @@
 //! What a state must remember to do nothing twice: keys, reversals, refunds. It is tried on every way by which a state
 //! comes back: a checkpoint, a replay, files that took another state's place.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use partita_core::decision::{Answer, Command, Outcome};
@@ -217,4 +218,55 @@ fn what_was_done_once_is_not_done_again_whichever_way_a_state_came_back() {
     }
     let installed = target.install(&target.verify().unwrap(), &old).unwrap();
     does_nothing_twice(&mut State::open(installed), "installed");
+}
+
+/// Keys that say nothing of their time are looked for ahead of an entry; that must not hide one that comes again, in the
+/// same entry or in a later one, in memory or on the disk.
+#[test]
+fn keys_in_no_order_of_time_are_decided_once_wherever_they_come_again() {
+    let mut engine = MemoryEngine::new();
+    let mut state = State::open(engine.clone());
+    state.apply(0, &history()[0]);
+    let mut decided: BTreeMap<usize, Position> = BTreeMap::new();
+    let mut position = state.reader.position();
+    for entry in 0..24_usize {
+        // New ones, each thirteenth of them twice in a row and each seventeenth once more at the end; between them ones
+        // of every age.
+        let mut keys = Vec::new();
+        for number in 0..40 {
+            let new = entry * 40 + number;
+            keys.push(new);
+            if new % 13 == 0 {
+                keys.push(new);
+            }
+            if new % 3 == 0 {
+                keys.push(new * 7 / 11);
+            }
+        }
+        keys.extend((entry * 40..entry * 40 + 40).filter(|new| new % 17 == 0));
+        let commands: Vec<Command> = keys
+            .iter()
+            .map(|key| command(&format!("{:04x}", key * 40_503 % 65_536), BOOK, refund("re_1", "1.00")))
+            .collect();
+        let answers = state.apply(entry + 1, &commands);
+        for (key, answer) in keys.iter().zip(answers) {
+            if let Some(position) = decided.get(key) {
+                assert_eq!(answer, Answer::Replayed { position: *position }, "key {key} in entry {entry}");
+            } else {
+                position = position.next();
+                let Answer::Decided(decision) = answer else { panic!("key {key} in entry {entry} is new: {answer:?}") };
+                assert_eq!(decision.position, position);
+                decided.insert(*key, position);
+            }
+        }
+        if entry % 3 == 1 {
+            state.checkpoint();
+        }
+        if entry % 7 == 4 {
+            state.checkpoint();
+            engine = engine.crash(0);
+            state = State::open(engine.clone());
+        }
+    }
+    assert_eq!(decided.len(), 960);
 }

@@ -1,5 +1,6 @@
 //! The two kinds of tables against a map.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use partita_core::id::{AccountId, BookId, CurrencyId, Key};
@@ -58,7 +59,7 @@ fn value(debits: i128) -> Movement {
 trait Layered {
     type Sealed;
     fn get(&self, engine: &MemoryEngine, key: &ControlKey) -> Option<Movement>;
-    fn prefetch(&self, engine: &MemoryEngine, keys: impl Iterator<Item = ControlKey>);
+    fn prefetch(&self, engine: &MemoryEngine, keys: Vec<ControlKey>);
     fn put(&mut self, key: &ControlKey, value: Option<Movement>);
     /// Looks and then adds to what was found; returns what was seen.
     fn add(&mut self, engine: &MemoryEngine, key: &ControlKey, debits: i128) -> i128;
@@ -77,7 +78,7 @@ macro_rules! layered {
                 Self::get(self, engine, key).unwrap()
             }
 
-            fn prefetch(&self, engine: &MemoryEngine, keys: impl Iterator<Item = ControlKey>) {
+            fn prefetch(&self, engine: &MemoryEngine, keys: Vec<ControlKey>) {
                 Self::prefetch(self, engine, keys).unwrap();
             }
 
@@ -159,7 +160,7 @@ fn run<L: Layered>(steps: &[Step], mut layers: L) {
                 let expected = model.get(&key(*place).to_bytes()).map(|row| row.1);
                 assert_eq!(layers.get(&engine, &key(*place)), expected);
             }
-            Step::Prefetch(places) => layers.prefetch(&engine, places.iter().map(|place| key(*place))),
+            Step::Prefetch(places) => layers.prefetch(&engine, places.iter().map(|place| key(*place)).collect()),
             Step::Scan(book, from, limit) => {
                 let mut range = KeyRange::prefix(u32::from(*book).to_be_bytes().to_vec());
                 range.from = range.from.max(key(*from).to_bytes());
@@ -207,6 +208,13 @@ fn written_generations_are_kept_as_far_as_there_is_room() {
         assert_eq!(forgotten.len(), usize::from(generation > 2), "generation {generation}");
         assert!(table.indexed() <= 45, "{} keys in the index", table.indexed());
     }
+    let touched = Cell::new(0);
+    let keys: Vec<ControlKey> = (0..70).rev().map(key).collect();
+    table.touch(&keys, |value| {
+        touched.set(touched.get() + value.debits);
+        0
+    });
+    assert_eq!(touched.get(), 30, "of the generations that are kept, each value once");
     let asked_for = |places: std::ops::Range<u16>| {
         let before = table.asked();
         places.for_each(|place| assert_eq!(table.get(&engine, &key(place)).unwrap(), Some(value(1))));
