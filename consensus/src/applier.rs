@@ -27,9 +27,17 @@ const QUEUE_ENTRIES: usize = 8;
 /// One committed entry.
 pub(crate) struct Applicable {
     pub(crate) applied: Applied,
-    pub(crate) commands: Vec<Command>,
+    /// The commands in their order, in any pieces.
+    pub(crate) pieces: Vec<Vec<Command>>,
     /// Who proposed it on this node, if anybody still waits.
     pub(crate) responder: Option<ApplyResponder<TypeConfig>>,
+}
+
+impl Applicable {
+    /// How many.
+    pub(crate) fn commands(&self) -> usize {
+        self.pieces.iter().map(Vec::len).sum()
+    }
 }
 
 pub(crate) enum Work {
@@ -266,11 +274,11 @@ impl<S: TableStore> ApplierThread<S> {
     fn apply_now(&mut self, mut entry: Applicable) -> Result<(), CheckpointsStopped> {
         self.follow(entry.applied.index);
         if planted(Bug::OwnClockDecides) {
-            entry.commands.iter_mut().for_each(|command| command.stamp = self.environment.now());
+            entry.pieces.iter_mut().flatten().for_each(|command| command.stamp = self.environment.now());
         }
         let began = Instant::now();
-        let count = entry.commands.len();
-        let answers = self.applier.apply(entry.applied, entry.commands);
+        let count = entry.commands();
+        let answers = self.applier.apply_pieces(entry.applied, entry.pieces);
         assert_eq!(answers.len(), count, "every command has an answer");
         let position = self.applier.position();
         self.position.send_if_modified(|seen| std::mem::replace(seen, position) != position);

@@ -213,18 +213,18 @@ pub(crate) struct Peering {
 
 /// How the memory budget is divided.
 struct Budget {
-    log_memtable: usize,
+    log_memtables: usize,
     entry_cache: usize,
     tables: usize,
     working_set: usize,
 }
 
 impl Budget {
-    /// In 32nds: three memtables of the log, one for recent entries, eight for the state's tables, sixteen for its
-    /// working set. Four are left for requests on their way.
+    /// In 32nds: four for the log's memtables, one for recent entries, eight for the state's tables, sixteen for its
+    /// working set. Three are left for requests on their way.
     fn of(memory_bytes: usize) -> Self {
         let part = memory_bytes / 32;
-        Self { log_memtable: part, entry_cache: part, tables: 8 * part, working_set: 16 * part }
+        Self { log_memtables: 4 * part, entry_cache: part, tables: 8 * part, working_set: 16 * part }
     }
 
     fn disk(&self, directories: Vec<PathBuf>, levels: Levels) -> DiskLimits {
@@ -279,7 +279,7 @@ impl Node {
         };
         let budget = Budget::of(config.memory_bytes);
         let stores = Stores {
-            log: RocksLog::open(&directory.log(), budget.log_memtable)?,
+            log: RocksLog::open(&directory.log(), budget.log_memtables)?,
             mark: MarkFile::new(&directory.mark()),
             tables: DiskStore::new(directory.path(), budget.tables),
             directories: vec![directory.log(), directory.path().to_owned()],

@@ -14,8 +14,8 @@ use partita_storage::codec::Level;
 /// The commands of a proposal, as decoding its bytes would give them.
 #[derive(Debug, PartialEq)]
 pub(crate) struct KeptCommands {
-    /// At least one, in their order, stamped.
-    pub(crate) commands: Vec<Command>,
+    /// At least one, in their order, stamped; as they came, which spares moving them.
+    pub(crate) pieces: Vec<Vec<Command>>,
     /// Of all of them.
     pub(crate) level: Level,
 }

@@ -205,8 +205,8 @@ impl Kept {
         let is_whole = !commands.is_empty() && commands.len() == piece.commands();
         commands.iter_mut().for_each(|command| command.stamp = at);
         match self {
-            Self::Empty if is_whole => *self = Self::All(KeptCommands { commands, level }),
-            Self::All(kept) if is_whole && kept.level == level => kept.commands.append(&mut commands),
+            Self::Empty if is_whole => *self = Self::All(KeptCommands { pieces: vec![commands], level }),
+            Self::All(kept) if is_whole && kept.level == level => kept.pieces.push(commands),
             Self::Empty | Self::All(_) | Self::Not => *self = Self::Not,
         }
     }
@@ -251,8 +251,8 @@ pub(crate) enum ProposalError {
 /// What an entry carries.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Decoded {
-    /// In their order.
-    pub(crate) commands: Vec<Command>,
+    /// The commands in their order, in any pieces.
+    pub(crate) pieces: Vec<Vec<Command>>,
     /// What holds after it; as before it if it carries nothing.
     pub(crate) level: Option<Level>,
 }
@@ -267,8 +267,8 @@ pub(crate) fn raising(level: Level) -> Vec<u8> {
 impl Decoded {
     /// What decoding the same entry would give.
     pub(crate) fn of_kept(kept: KeptCommands, active: Option<Level>) -> Result<Self, ProposalError> {
-        let KeptCommands { commands, level } = kept;
-        Ok(Self { level: Some(follow(active, level, commands.is_empty())?), commands })
+        let KeptCommands { pieces, level } = kept;
+        Ok(Self { level: Some(follow(active, level, pieces.is_empty())?), pieces })
     }
 }
 
@@ -291,5 +291,5 @@ pub(crate) fn decode_proposal(
         level = Some(follow(level, decoded, commands.len() == before)?);
         bytes = rest;
     }
-    Ok(Decoded { commands, level })
+    Ok(Decoded { pieces: vec![commands], level })
 }

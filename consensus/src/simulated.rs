@@ -115,9 +115,9 @@ pub fn raft<T: TableEngine>(node: &Node<T>) -> RaftSeen {
 
 /// The commands of a raft entry, where `active` held before it; and what holds after it.
 pub fn commands(payload: &[u8], active: Option<Level>) -> Result<(Vec<Command>, Option<Level>), String> {
-    let Decoded { commands, level } =
+    let Decoded { pieces, level } =
         decode_proposal(payload, active, Levels::OWN).map_err(|error| crate::errors::chain(&error))?;
-    Ok((commands, level))
+    Ok((pieces.concat(), level))
 }
 
 /// What one node says to another and must keep to, whatever happens to it.

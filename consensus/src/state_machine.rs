@@ -129,19 +129,20 @@ impl StateMachine {
         (entry, responder): EntryResponder<TypeConfig>,
         is_first: bool,
     ) -> Result<bool, io::Error> {
-        let commands = match entry.payload {
+        let pieces = match entry.payload {
             EntryPayload::Blank => Vec::new(),
             EntryPayload::Normal(proposal) => {
                 let decoded = match self.on_the_way.take(&proposal.0) {
                     Some(kept) => Decoded::of_kept(kept, self.state.level),
                     None => decode_proposal(&proposal.0, self.state.level, self.levels),
                 };
-                let Decoded { mut commands, level } = decoded.map_err(io::Error::other)?;
+                let Decoded { mut pieces, level } = decoded.map_err(io::Error::other)?;
                 self.set_level(level);
                 if planted(Bug::BatchReordered) {
-                    commands.reverse();
+                    pieces.reverse();
+                    pieces.iter_mut().for_each(|piece| piece.reverse());
                 }
-                commands
+                pieces
             }
             EntryPayload::Membership(membership) => {
                 self.state.enter_membership(RaftStoredMembership::new(Some(entry.log_id), membership));
@@ -150,8 +151,8 @@ impl StateMachine {
         };
         self.state.last = Some(entry.log_id);
         let applied = self.state.applied().expect("its last entry was set just now");
-        let mut entry = Applicable { applied, commands, responder };
-        if is_first && entry.commands.len() <= APPLIED_HERE {
+        let mut entry = Applicable { applied, pieces, responder };
+        if is_first && entry.commands() <= APPLIED_HERE {
             entry = match self.here.apply_here(entry) {
                 Ok(()) => return Ok(true),
                 Err(NotHere::Busy(entry)) => entry,
@@ -234,7 +235,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         self.state.last = meta.last_log_id;
         self.state.enter_membership(meta.last_membership.clone());
         let Some(applied) = self.state.applied() else { return Ok(()) };
-        self.send(Work::Apply(Applicable { applied, commands: Vec::new(), responder: None })).await?;
+        self.send(Work::Apply(Applicable { applied, pieces: Vec::new(), responder: None })).await?;
         self.checkpoint().await?.await.map_err(|_gone| stopped())?;
         Ok(())
     }

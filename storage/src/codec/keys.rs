@@ -360,7 +360,7 @@ impl TableKey for (BookId, EntryNumber) {
 /// Idempotency keys, raw behind their scope, so that time-ordered ones are appended in order.
 impl TableKey for (BookId, Key) {
     fn bytes(&self) -> KeyBytes {
-        joined(&[&self.0.0.to_be_bytes(), self.1.as_str().as_bytes()])
+        around(self.1.as_str(), self.0.0.to_be_bytes(), [])
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError> {
@@ -384,11 +384,17 @@ impl TableKey for (BookId, DocumentId) {
     }
 }
 
-/// The commonest keys are put together from their parts at once.
-fn joined(parts: &[&[u8]]) -> KeyBytes {
-    let mut bytes = KeyBytes::new();
-    parts.iter().for_each(|part| bytes.extend_from_slice(part));
-    bytes
+/// The commonest keys are put together at once: `text` between numbers of fixed widths.
+fn around<const A: usize, const B: usize>(text: &str, before: [u8; A], behind: [u8; B]) -> KeyBytes {
+    let end = A + text.len();
+    let mut room = [0; 64];
+    let Some(tail) = room.get_mut(end..end + B) else {
+        return [&before, text.as_bytes(), &behind].concat().into();
+    };
+    tail.copy_from_slice(&behind);
+    room[..A].copy_from_slice(&before);
+    room[A..end].copy_from_slice(text.as_bytes());
+    KeyBytes::from_buf_and_len(room, end + B)
 }
 
 /// Every line asks for one.
@@ -416,8 +422,9 @@ impl TableKey for ControlKey {
 impl TableKey for SubaccountKey {
     fn bytes(&self) -> KeyBytes {
         let party = self.party.as_ref().map_or("", Party::as_str);
-        let (book, account) = (self.book.0.to_be_bytes(), self.account.0.to_be_bytes());
-        joined(&[&book, &account, party.as_bytes(), &[0], &self.currency.0.to_be_bytes()])
+        let ([a, b, c, d], [e, f, g, h]) = (self.book.0.to_be_bytes(), self.account.0.to_be_bytes());
+        let [i, j] = self.currency.0.to_be_bytes();
+        around(party, [a, b, c, d, e, f, g, h], [0, i, j])
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError> {
@@ -503,5 +510,20 @@ impl TableKey for Expiry {
             tag => return Err(CodecError::Tag { what: "Expiring", tag }),
         };
         Ok(Self { at, book, what })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::around;
+
+    #[test]
+    fn parts_are_joined_whether_or_not_they_fit_in_place() {
+        for length in 0..=80 {
+            let text = "k".repeat(length);
+            let expected = [&[1, 2, 3, 4], text.as_bytes(), &[0, 5]].concat();
+            assert_eq!(around(&text, [1, 2, 3, 4], [0, 5]).as_slice(), expected, "{length} bytes");
+            assert_eq!(around(&text, [], []).as_slice(), text.as_bytes());
+        }
     }
 }

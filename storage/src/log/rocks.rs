@@ -13,6 +13,10 @@ const ENTRY: u8 = b'e';
 /// The first byte of a note's key; its name follows.
 const NOTE: u8 = b'n';
 
+/// Memtables that there may be at one time. Six that are full are flushed together: entries that a purge removed meanwhile
+/// are not written a second time.
+const MEMTABLES: usize = 8;
+
 pub struct RocksLog {
     database: DB,
     synced: WriteOptions,
@@ -25,16 +29,17 @@ impl fmt::Debug for RocksLog {
 }
 
 impl RocksLog {
-    /// Opens or creates the log in `directory`. `memtable_bytes` bounds what one memtable holds.
-    pub fn open(directory: &Path, memtable_bytes: usize) -> Result<Self, LogError> {
+    /// Opens or creates the log in `directory`. `memtables_bytes` bounds what its memtables hold together.
+    pub fn open(directory: &Path, memtables_bytes: usize) -> Result<Self, LogError> {
         let mut options = Options::default();
         options.create_if_missing(true);
         // PointInTime, the default, opens silently with half of a log gone after one flipped byte. This mode
         // refuses damage in the middle and takes some for a torn tail: that is what the high-water mark is for.
         options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
         options.set_recycle_log_file_num(0);
-        options.set_write_buffer_size(memtable_bytes);
-        options.set_max_write_buffer_number(3);
+        options.set_write_buffer_size(memtables_bytes / MEMTABLES);
+        options.set_max_write_buffer_number(i32::try_from(MEMTABLES).expect("there are eight"));
+        options.set_min_write_buffer_number_to_merge(6);
         options.set_max_background_jobs(2);
         options.set_bytes_per_sync(1 << 20);
         options.set_max_open_files(128);

@@ -134,27 +134,32 @@ impl<E: TableEngine> Applier<E> {
     /// If the entry was applied already, if an invariant of the ledger does not hold, or if the state cannot be
     /// read: the node stops.
     pub fn apply(&mut self, applied: Applied, commands: Vec<Command>) -> Vec<Answer> {
-        self.apply_with(applied, commands, BESIDE_COMMANDS)
+        self.apply_pieces(applied, vec![commands])
+    }
+
+    /// The same, with the commands in pieces that follow each other.
+    pub fn apply_pieces(&mut self, applied: Applied, pieces: Vec<Vec<Command>>) -> Vec<Answer> {
+        self.apply_with(applied, pieces, BESIDE_COMMANDS)
     }
 
     /// The same, with the second thread from `beside` commands on.
-    pub(super) fn apply_with(&mut self, applied: Applied, commands: Vec<Command>, beside: usize) -> Vec<Answer> {
+    pub(super) fn apply_with(&mut self, applied: Applied, pieces: Vec<Vec<Command>>, beside: usize) -> Vec<Answer> {
         let is_first = self.applied.raft.is_empty();
         assert!(is_first || applied.index > self.applied.index, "raft entry {} is applied twice", applied.index);
         let new_keys = if self.ahead.keys || self.ahead.others {
-            or_stop(prefetch(&self.shared.working.read(), &commands, self.ahead))
+            or_stop(prefetch(&self.shared.working.read(), pieces.iter().flatten(), self.ahead))
         } else {
             NewKeys::default()
         };
         let mut working = self.shared.working.write();
         working.is_executing = true;
         working.new_keys = new_keys;
-        let books = commands.iter().map(|command| command.book);
+        let books = pieces.iter().flatten().map(|command| command.book);
         let journaling = Journaling::begin(applied.index, working.tree.clone(), working.charts.trees(books));
-        let (answers, journaled) = if commands.len() < beside {
-            execute_alone(&mut working, commands, journaling)
+        let (answers, journaled) = if count(&pieces) < beside {
+            execute_alone(&mut working, pieces, journaling)
         } else {
-            execute_beside(&mut working, commands, journaling)
+            execute_beside(&mut working, pieces, journaling)
         };
         let bytes = journaled.blocks.iter().map(|(_, block)| block.len()).sum();
         self.journal = JournalWork { bytes, spent: journaled.spent };
@@ -209,39 +214,44 @@ fn is_worth_reading_ahead(asked: u64, commands: usize) -> bool {
     asked > 0 && asked.saturating_mul(WORTH_READING_AHEAD) >= u64::try_from(commands).unwrap_or(u64::MAX)
 }
 
+fn count(pieces: &[Vec<Command>]) -> usize {
+    pieces.iter().map(Vec::len).sum()
+}
+
 /// `made` gets each decision as soon as it is made, in order.
 fn execute_all<E: TableEngine>(
     working: &mut WorkingSet<E>,
-    commands: Vec<Command>,
+    pieces: Vec<Vec<Command>>,
     mut made: impl FnMut(&Arc<Decision>),
 ) -> Vec<Answer> {
-    let last = if commands.len() > 1 { commands.len() } else { 0 };
-    let mut answers = Vec::with_capacity(commands.len());
-    for (number, command) in (0..).zip(&commands) {
-        if number % TOUCHED_AHEAD == 0 {
-            touch(working, &commands[number..commands.len().min(number + TOUCHED_AHEAD)]);
+    let count = count(&pieces);
+    let last = if count > 1 { count } else { 0 };
+    let mut answers = Vec::with_capacity(count);
+    for some in pieces.iter().flat_map(|piece| piece.chunks(TOUCHED_AHEAD)) {
+        touch(working, some);
+        for command in some {
+            executing(answers.len() + 1 == last);
+            let Executed { expired, answer } = execute(working, command);
+            let decided = match &answer {
+                Answer::Decided(decision) => Some(Arc::clone(decision)),
+                Answer::Replayed { .. } | Answer::KeyReused { .. } => None,
+            };
+            for decision in expired.into_iter().chain(decided) {
+                made(&decision);
+                working.unblocked.push(decision);
+            }
+            answers.push(answer);
         }
-        executing(number + 1 == last);
-        let Executed { expired, answer } = execute(working, command);
-        let decided = match &answer {
-            Answer::Decided(decision) => Some(Arc::clone(decision)),
-            Answer::Replayed { .. } | Answer::KeyReused { .. } => None,
-        };
-        for decision in expired.into_iter().chain(decided) {
-            made(&decision);
-            working.unblocked.push(decision);
-        }
-        answers.push(answer);
     }
     answers
 }
 
 fn execute_alone<E: TableEngine>(
     working: &mut WorkingSet<E>,
-    commands: Vec<Command>,
+    pieces: Vec<Vec<Command>>,
     mut journaling: Journaling,
 ) -> (Vec<Answer>, Journaled) {
-    let answers = execute_all(working, commands, |_decision| {});
+    let answers = execute_all(working, pieces, |_decision| {});
     journaling.push_all(&working.unblocked);
     (answers, journaling.finish())
 }
@@ -250,7 +260,7 @@ fn execute_alone<E: TableEngine>(
 /// third of an entry's work, and needs nothing of the rest but its decisions, in their order.
 fn execute_beside<E: TableEngine>(
     working: &mut WorkingSet<E>,
-    commands: Vec<Command>,
+    pieces: Vec<Vec<Command>>,
     mut journaling: Journaling,
 ) -> (Vec<Answer>, Journaled) {
     let (sender, decisions) = mpsc::channel::<Vec<Arc<Decision>>>();
@@ -261,7 +271,7 @@ fn execute_beside<E: TableEngine>(
         });
         let hand_over = |decisions| sender.send(decisions).expect("it goes on until nobody can send any more");
         let mut waiting = Vec::with_capacity(HANDED_OVER);
-        let answers = execute_all(working, commands, |decision| {
+        let answers = execute_all(working, pieces, |decision| {
             waiting.push(Arc::clone(decision));
             if waiting.len() == HANDED_OVER {
                 hand_over(std::mem::replace(&mut waiting, Vec::with_capacity(HANDED_OVER)));

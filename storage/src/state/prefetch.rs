@@ -62,9 +62,9 @@ impl NewKeys {
     }
 }
 
-pub(super) fn prefetch<E: TableEngine>(
+pub(super) fn prefetch<'a, E: TableEngine>(
     working: &WorkingSet<E>,
-    commands: &[Command],
+    commands: impl Iterator<Item = &'a Command>,
     ahead: ReadAhead,
 ) -> Result<NewKeys, StorageError> {
     let mut named = Named::default();
@@ -89,6 +89,10 @@ pub(super) fn prefetch<E: TableEngine>(
 
 /// Brings into the processor's caches what `commands` name of tables that are too large to be there.
 pub(super) fn touch<E: TableEngine>(working: &WorkingSet<E>, commands: &[Command]) {
+    // One alone waits as long here as where it is asked for.
+    if commands.len() < 2 {
+        return;
+    }
     if working.keys.is_large() {
         let keys: Vec<_> = commands.iter().map(|command| (command.book, command.key.clone())).collect();
         working.keys.touch(&keys, |record| record.position.0);

@@ -195,21 +195,26 @@ fn a_generation_is_sealed_once_and_bounded() {
 }
 
 /// Blocks and hashes made beside the execution are those that are made after each command: journal, trees and answers.
+/// Nor does it matter in which pieces the commands come.
 #[test]
 fn a_second_thread_changes_nothing() {
     let entries: Vec<Entry> = script(5, 300).chunks(60).map(<[Entry]>::concat).collect();
     assert!(entries.iter().any(|entry| entry.len() > 128), "decisions are handed over in several parts");
-    let run = |beside| {
+    let pieces = |entry: &Entry, size| entry.chunks(size).map(<[_]>::to_vec).collect();
+    let run = |beside, size| {
         let engine = MemoryEngine::new();
         let mut state = State::open(engine.clone());
-        let apply = |(place, entry): (usize, &Entry)| state.applier.apply_with(applied(place), entry.clone(), beside);
+        let apply =
+            |(place, entry): (usize, &Entry)| state.applier.apply_with(applied(place), pieces(entry, size), beside);
         let answers: Vec<_> = entries.iter().enumerate().map(apply).collect();
         state.checkpoint();
         (answers, state.head_hash(), dump(&engine))
     };
-    let (alone, beside) = (run(usize::MAX), run(0));
-    assert_eq!((&alone.0, alone.1), (&beside.0, beside.1));
-    assert_same_tables(&alone.2, &beside.2, "made by two threads");
+    let alone = run(usize::MAX, usize::MAX);
+    for (beside, way) in [(run(0, usize::MAX), "two threads"), (run(0, 7), "two threads, in pieces")] {
+        assert_eq!((&alone.0, alone.1), (&beside.0, beside.1), "{way}");
+        assert_same_tables(&alone.2, &beside.2, way);
+    }
 }
 
 #[test]
