@@ -21,8 +21,8 @@ pub(super) const fn record_bytes<K, V>() -> usize {
 
 type Known<K, V> = HashMap<K, Option<V>, foldhash::fast::RandomState>;
 
-/// Records that were read, absent ones included. Two generations: what was not asked for while the younger one filled
-/// is forgotten.
+/// Records that were read, absent ones included. Two generations, a key in one of them: what was not asked for while the
+/// younger one filled is forgotten.
 struct Cache<K, V> {
     young: Known<K, V>,
     old: Known<K, V>,
@@ -53,6 +53,10 @@ impl<K: Hash + Eq, V> Cache<K, V> {
     fn keep(&mut self, key: K, value: Option<V>) {
         if self.young.len() >= self.limit {
             self.old = std::mem::take(&mut self.young);
+        }
+        // It is in one of them at most: what is taken must not be found again.
+        if !self.old.is_empty() {
+            self.old.remove(&key);
         }
         self.young.insert(key, value);
     }
@@ -185,5 +189,26 @@ impl<K: TableKey + Hash + Ord + Clone, V: Stored + Clone> Unchanged<K, V> {
 
     pub(super) fn corrupt(&self, key: &[u8], source: CodecError) -> StorageError {
         StorageError::Corrupt { table: self.table, key: key.to_vec(), source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use partita_core::id::BookId;
+
+    use super::Cache;
+
+    #[test]
+    fn what_is_taken_is_not_found_again() {
+        for kept_before in 0..40 {
+            let mut cache: Cache<BookId, ()> = Cache::new(16);
+            (0..kept_before).for_each(|other| cache.keep(BookId(100 + other), None));
+            // As when one prefetch names it twice.
+            cache.keep(BookId(1), None);
+            cache.keep(BookId(1), None);
+            (0..kept_before % 7).for_each(|other| cache.keep(BookId(200 + other), None));
+            assert_eq!(cache.take(&BookId(1)), Some(None));
+            assert_eq!(cache.find(&BookId(1)), None, "{kept_before} records before it");
+        }
     }
 }
