@@ -26,6 +26,8 @@ use crate::engine::TableEngine;
 const BESIDE_COMMANDS: usize = 256;
 /// Decisions handed over to it at one time.
 const HANDED_OVER: usize = 64;
+/// A generation has no more commands, however much memory there is: a restart repeats two of them at most.
+pub(super) const GENERATION_COMMANDS: usize = if cfg!(test) { 1_000 } else { 500_000 };
 /// Commands whose balances are brought into the processor's caches at one time: they fit in.
 const TOUCHED_AHEAD: usize = 64;
 /// Reading ahead looks for everything that is named; it pays from one record in so many commands on that memory lacks.
@@ -65,6 +67,7 @@ pub struct Applier<E> {
     applied: Applied,
     generation_limit_bytes: usize,
     generation_bytes: usize,
+    generation_commands: usize,
     /// Whether anything was applied since the last seal.
     is_dirty: bool,
     /// For how many records the engine was asked up to the last entry, its reading ahead included.
@@ -97,6 +100,7 @@ impl<E: TableEngine> Applier<E> {
             applied,
             generation_limit_bytes,
             generation_bytes: 0,
+            generation_commands: 0,
             is_dirty: false,
             asked: Asked::default(),
             ahead: ReadAhead { keys: true, others: true },
@@ -169,6 +173,7 @@ impl<E: TableEngine> Applier<E> {
         working.new_keys = NewKeys::default();
         working.is_executing = false;
         self.generation_bytes = working.generation_bytes;
+        self.generation_commands += answers.len();
         let before = std::mem::replace(&mut self.asked, working.asked());
         self.ahead = ReadAhead {
             keys: is_worth_reading_ahead(self.asked.keys - before.keys, answers.len()),
@@ -184,7 +189,7 @@ impl<E: TableEngine> Applier<E> {
     /// Whether the current generation is worth a checkpoint.
     #[must_use]
     pub fn checkpoint_due(&self) -> bool {
-        self.generation_bytes >= self.generation_limit_bytes
+        self.generation_bytes >= self.generation_limit_bytes || self.generation_commands >= GENERATION_COMMANDS
     }
 
     /// Whether applying must wait until the checkpoint that is being written is done: the current generation is
@@ -206,6 +211,7 @@ impl<E: TableEngine> Applier<E> {
         }
         self.is_dirty = false;
         self.generation_bytes = 0;
+        self.generation_commands = 0;
         Some(Sealed::of(&mut working))
     }
 }

@@ -138,6 +138,11 @@ impl<K: TableKey + Hash + Ord + Clone, V: Stored + Clone> PointTable<K, V> {
         self.index.len()
     }
 
+    /// Whether the generation is not forgotten.
+    fn has(&self, generation: u32) -> bool {
+        self.generation.checked_sub(generation).is_some_and(|age| index(age) <= self.older.len())
+    }
+
     /// `None` if the generation is forgotten.
     fn row(&self, at: Place) -> Option<&Row<K, V>> {
         let rows = match index(self.generation.checked_sub(at.generation)?) {
@@ -202,7 +207,10 @@ impl<K: TableKey + Hash + Ord + Clone, V: Stored + Clone> PointTable<K, V> {
         let hashes: Vec<u64> = keys.iter().map(|key| self.hasher.hash_one(key)).collect();
         let places: Vec<Option<Place>> = hashes
             .iter()
-            .map(|hash| self.index.find(*hash, |newest| newest.hash == *hash).map(|newest| newest.at))
+            .map(|hash| {
+                let newest = self.index.find(*hash, |newest| newest.hash == *hash && self.has(newest.at.generation))?;
+                Some(newest.at)
+            })
             .collect();
         keys.iter().zip(hashes).zip(places).map(|((key, hash), place)| {
             // Another key may have the same hash.

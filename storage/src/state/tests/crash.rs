@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::super::applier::GENERATION_COMMANDS;
 use super::memory::Memory;
 use super::script::{Dice, script};
 use super::{Entry, State, applied, assert_agrees, assert_same_tables, dump, run_on_maps};
+use crate::codec::Levels;
 use crate::engine::tests::copy_files;
 use crate::engine::{MemoryEngine, RocksEngine, Row, Stop, Table};
+use crate::state::{StateConfig, open_state};
 use crate::tree::Hash;
 
 /// What a run that nothing disturbs leads to.
@@ -167,6 +170,24 @@ fn rocksdb_comes_back_from_its_last_checkpoint() {
     let state = open(directory.path());
     assert_eq!(state.next(), entries.len());
     assert_agrees(&state.reader, &expected.model);
+}
+
+#[test]
+fn a_generation_has_so_many_commands_at_most() {
+    let entries = script(3, 60);
+    let config = StateConfig { memory_bytes: 1 << 30, levels: Levels::OWN };
+    let (mut applier, ..) = open_state(MemoryEngine::new(), config).unwrap();
+    let mut commands = 0;
+    // Sent again and again they are replayed: that takes hardly any memory.
+    for (place, entry) in entries.iter().cycle().enumerate() {
+        assert_eq!(applier.checkpoint_due(), commands >= GENERATION_COMMANDS, "{commands} commands");
+        if applier.checkpoint_due() {
+            break;
+        }
+        commands += applier.apply(applied(place), entry.clone()).len();
+    }
+    assert!(applier.seal().is_some());
+    assert!(!applier.checkpoint_due());
 }
 
 #[test]
