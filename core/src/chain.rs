@@ -54,12 +54,13 @@ pub struct Link {
     pub jump: Option<PostingRef>,
 }
 
-/// What an append needs to know of a chain: its length and its newest roots.
+/// What an append needs to know of a chain: its length, its newest roots, and whether it swallows two of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tip {
     postings: u64,
     newest: Option<PostingRef>,
     third: Option<PostingRef>,
+    /// Whether the two newest trees are of one size.
     merges: bool,
 }
 

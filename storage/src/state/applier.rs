@@ -26,9 +26,10 @@ use crate::engine::TableEngine;
 const BESIDE_COMMANDS: usize = 256;
 /// Decisions handed over to it at one time.
 const HANDED_OVER: usize = 64;
-/// A generation has no more commands, however much memory there is: a restart repeats two of them at most.
+/// A generation ends with the raft entry that reaches so many commands, however much memory there is: a restart repeats two
+/// generations at most.
 pub(super) const GENERATION_COMMANDS: usize = if cfg!(test) { 1_000 } else { 500_000 };
-/// Commands whose balances are brought into the processor's caches at one time: they fit in.
+/// Commands whose keys and balances are brought into the processor's caches at one time: they fit in.
 const TOUCHED_AHEAD: usize = 64;
 /// Reading ahead looks for everything that is named; it pays from one record in so many commands on that memory lacks.
 const WORTH_READING_AHEAD: u64 = 16;

@@ -62,6 +62,7 @@ impl NewKeys {
     }
 }
 
+/// Reads from the engine, in one look-up per table, what memory lacks of what `commands` name.
 pub(super) fn prefetch<'a, E: TableEngine>(
     working: &WorkingSet<E>,
     commands: impl Iterator<Item = &'a Command>,
