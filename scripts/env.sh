@@ -20,6 +20,21 @@ fi
 note() { printf '%s: %s\n' "$(basename "$0" .sh)" "$*" >&2; }
 die() { note "$*"; exit 1; }
 
+# .cargo/config.toml builds for processors with these; on another the build is for any.
+if [ -z "${RUSTFLAGS+set}" ] && [ "$(uname -m)" = x86_64 ] && [ -r /proc/cpuinfo ]; then
+    has=" $(sed -n '/^flags/{s/.*: *//p;q}' /proc/cpuinfo) "
+    for flag in avx2 bmi1 bmi2 f16c fma abm movbe pclmulqdq; do
+        case $has in
+        *" $flag "*) ;;
+        *)
+            note "this processor lacks $flag: building for any x86-64, which is slower"
+            export RUSTFLAGS='--cfg tokio_unstable'
+            break
+            ;;
+        esac
+    done
+fi
+
 # Environment variables that cargo, the cc crate or the build script turn into compiler flags.
 ROCKSDB_VARIABLES='((HOST|TARGET)_)?C(XX|PP)?FLAGS|C(XX)?FLAGS_[^=]*|CRATE_CC_NO_DEFAULTS|ROCKSDB_CXX_STD|CXXSTDLIB'
 ROCKSDB_VARIABLES+='|(CARGO_ENCODED_|CARGO_BUILD_)?RUSTFLAGS|CARGO_TARGET_[^=]*_RUSTFLAGS'
