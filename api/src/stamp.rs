@@ -56,6 +56,7 @@ mod tests {
         let at = |now| {
             let mut writer = CommandsWriter::with_capacity(256);
             writer.push(&head_at(None, Timestamp(now)), &Key::new("k").expect("a key"), &operation);
+            writer.fingerprint(|_, _| {});
             let mut sealed = Vec::new();
             writer.seal_into(Levels::OWN.newest(), Timestamp(now), &mut sealed);
             decode_commands(&sealed, Levels::OWN).expect("what was written").commands.pop().expect("one")

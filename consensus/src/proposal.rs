@@ -5,7 +5,7 @@
 //! come in the order of the commands. An empty batch of the next level, alone in its entry, raises the level.
 
 use partita_core::decision::Command;
-use partita_core::id::Key;
+use partita_core::id::{Fingerprint, Key};
 use partita_core::operation::{MAX_PARTS, Operation};
 use partita_core::recognition::MAX_RECOGNISED;
 use partita_core::time::Timestamp;
@@ -102,9 +102,11 @@ impl EncodedCommands {
     pub fn push(&mut self, head: &CommandHead, key: Key, operation: Operation) -> Result<(), Malformed> {
         check(&operation)?;
         self.put(weight(&operation), |commands| {
-            let fingerprint = commands.push(head, &key, &operation);
+            commands.push(head, &key, &operation);
             let CommandHead { book, today, actor } = head.clone();
-            Command { book, key, fingerprint, stamp: Timestamp::default(), today, actor, operation }
+            // Both come later: the fingerprints of many are taken at once, and a proposal has one stamp.
+            let (fingerprint, stamp) = (Fingerprint([0; 16]), Timestamp::default());
+            Command { book, key, fingerprint, stamp, today, actor, operation }
         });
         Ok(())
     }
@@ -123,6 +125,9 @@ impl EncodedCommands {
         let has_room =
             |piece: &EncodedPiece| piece.commands() < PIECE_COMMANDS && piece.weight + weight <= PROPOSAL_WEIGHT;
         if !self.pieces.last().is_some_and(has_room) {
+            if let Some(full) = self.pieces.last_mut() {
+                full.fingerprint();
+            }
             let expected = self.expected.clamp(1, PIECE_COMMANDS);
             let commands = CommandsWriter::with_capacity(expected * COMMAND_BYTES);
             self.pieces.push(EncodedPiece { commands, kept: Vec::with_capacity(expected), weight: 0 });
@@ -151,7 +156,8 @@ impl EncodedCommands {
         self.pieces.is_empty()
     }
 
-    pub(crate) fn into_pieces(self) -> Vec<EncodedPiece> {
+    pub(crate) fn into_pieces(mut self) -> Vec<EncodedPiece> {
+        self.pieces.iter_mut().for_each(EncodedPiece::fingerprint);
         self.pieces
     }
 
@@ -167,11 +173,21 @@ impl EncodedCommands {
             piece.commands.seal_into(level, at, &mut bytes);
             bytes
         };
-        self.pieces.into_iter().map(seal).collect()
+        self.into_pieces().into_iter().map(seal).collect()
     }
 }
 
 impl EncodedPiece {
+    /// Takes the fingerprints of all its commands that have none yet.
+    fn fingerprint(&mut self) {
+        let Self { commands, kept, weight: _ } = self;
+        commands.fingerprint(|number, fingerprint| {
+            if let Some(command) = kept.get_mut(number) {
+                command.fingerprint = fingerprint;
+            }
+        });
+    }
+
     pub(crate) fn commands(&self) -> usize {
         self.commands.len()
     }

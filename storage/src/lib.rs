@@ -6,6 +6,7 @@
 #[macro_use]
 pub mod codec;
 pub mod engine;
+pub mod hashing;
 pub mod journal;
 pub mod log;
 pub mod snapshot;

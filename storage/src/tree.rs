@@ -5,10 +5,12 @@
 //! One tree runs over all decisions, one over each book's; a decision's leaf is the same in both. Only the roots of
 //! the perfect subtrees are kept, so that an append reads nothing; proofs are made from the journal.
 
-use crate::codec::{CodecError, Reader, Stored, Writer};
+use std::ops::Range;
 
-/// A BLAKE3 hash.
-pub type Hash = [u8; 32];
+use crate::codec::{CodecError, Reader, Stored, Writer};
+use crate::hashing::hash_each;
+
+pub use crate::hashing::Hash;
 
 /// Stands before a decision's canonical bytes where they are hashed as a leaf.
 pub const LEAF: u8 = 0;
@@ -16,23 +18,33 @@ pub const LEAF: u8 = 0;
 /// The hash of a decision's canonical bytes, as a leaf.
 #[must_use]
 pub fn leaf(decision: &[u8]) -> Hash {
-    leaf_of(&[&[LEAF], decision].concat())
-}
-
-/// The same, of bytes that [`LEAF`] stands before already.
-#[must_use]
-pub fn leaf_of(prefixed: &[u8]) -> Hash {
-    assert_eq!(prefixed.first(), Some(&LEAF), "a leaf's hash is not a node's");
-    *blake3::hash(prefixed).as_bytes()
+    *blake3::hash(&[&[LEAF], decision].concat()).as_bytes()
 }
 
 /// The hash of an inner node.
 #[must_use]
 pub fn node(left: &Hash, right: &Hash) -> Hash {
-    let mut bytes = [1u8; 65];
+    *blake3::hash(&node_bytes(left, right)).as_bytes()
+}
+
+const NODE_BYTES: usize = 65;
+
+fn node_bytes(left: &Hash, right: &Hash) -> [u8; NODE_BYTES] {
+    let mut bytes = [1; NODE_BYTES];
     bytes[1..33].copy_from_slice(left);
     bytes[33..].copy_from_slice(right);
-    *blake3::hash(&bytes).as_bytes()
+    bytes
+}
+
+/// The hashes of the nodes over each two that follow each other. `bytes` is there for its memory.
+fn nodes(row: &[Hash], bytes: &mut Vec<u8>) -> Vec<Hash> {
+    let (pairs, _) = row.as_chunks();
+    bytes.clear();
+    pairs.iter().for_each(|[left, right]| bytes.extend_from_slice(&node_bytes(left, right)));
+    let parts: Vec<Range<usize>> = (0..pairs.len()).map(|pair| pair * NODE_BYTES..(pair + 1) * NODE_BYTES).collect();
+    let mut nodes = Vec::new();
+    hash_each(bytes, &parts, &mut nodes);
+    nodes
 }
 
 /// The roots of a tree's perfect subtrees, the greatest first: one for each one-bit of its size.
@@ -58,6 +70,31 @@ impl Frontier {
         }
         self.roots.push(root);
         self.size += 1;
+    }
+
+    /// Appends many leaves: what [`Self::push`] does for each, but level by level, so that many nodes are hashed at once.
+    pub fn push_all(&mut self, leaves: &[Hash]) {
+        if let [one] = leaves {
+            return self.push(*one);
+        }
+        let mut bytes = Vec::new();
+        let mut row = leaves.to_vec();
+        // Of each level the root that it leaves, the lowest first.
+        let mut left = Vec::new();
+        for level in 0.. {
+            if row.is_empty() {
+                break;
+            }
+            if self.size >> level & 1 == 1 {
+                row.insert(0, self.roots.pop().expect("there is a root for each one-bit of the size"));
+            }
+            if row.len() % 2 == 1 {
+                left.extend(row.pop());
+            }
+            row = nodes(&row, &mut bytes);
+        }
+        self.roots.extend(left.into_iter().rev());
+        self.size += u64::try_from(leaves.len()).expect("what is in memory can be counted");
     }
 
     /// The head: RFC 6962's MTH. An empty tree's is the hash of nothing.
@@ -129,6 +166,17 @@ mod tests {
                 frontier.push(leaf(bytes));
             }
             prop_assert_eq!(frontier.root(), naive(&leaves));
+        }
+
+        #[test]
+        fn leaves_appended_together_are_those_appended_one_by_one(runs in prop::collection::vec(0..70_u8, 0..8)) {
+            let (mut together, mut one_by_one) = (Frontier::default(), Frontier::default());
+            for run in runs {
+                let leaves: Vec<Hash> = (0..run).map(|number| leaf(&[number, run])).collect();
+                together.push_all(&leaves);
+                leaves.into_iter().for_each(|leaf| one_by_one.push(leaf));
+                prop_assert_eq!(&together, &one_by_one);
+            }
         }
     }
 }

@@ -33,6 +33,8 @@ use partita_core::id::{BookId, Fingerprint, Position};
 use partita_core::operation::{Operation, OperationKind};
 use partita_core::time::Timestamp;
 
+use crate::hashing::Hash;
+
 pub use commands::{CommandHead, CommandsWriter};
 pub use error::CodecError;
 pub use level::{Level, LevelError, Levels};
@@ -126,12 +128,11 @@ pub fn decode_decision_operation(bytes: &[u8]) -> Result<(BookId, OperationKind)
 pub fn fingerprint(operation: &Operation) -> Fingerprint {
     let mut writer = Writer::with_capacity(256);
     operation.put(&mut writer);
-    hash_of_operation(writer.as_slice())
+    fingerprint_of(blake3::hash(writer.as_slice()).as_bytes())
 }
 
-/// [`fingerprint`], of an operation's bytes.
-fn hash_of_operation(bytes: &[u8]) -> Fingerprint {
-    let hash = blake3::hash(bytes);
-    let (head, _) = hash.as_bytes().split_first_chunk::<16>().expect("a BLAKE3 hash has 32 bytes");
+/// [`fingerprint`], of the hash of an operation's bytes.
+fn fingerprint_of(hash: &Hash) -> Fingerprint {
+    let (head, _) = hash.split_first_chunk::<16>().expect("a BLAKE3 hash has 32 bytes");
     Fingerprint(*head)
 }

@@ -3,6 +3,7 @@
 //! It needs nothing of the state but the trees as they stood, so that it can run beside the execution.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,8 +11,12 @@ use partita_core::decision::Decision;
 use partita_core::id::{BookId, Position};
 
 use crate::codec::{Writer, write_decision};
+use crate::hashing::hash_each;
 use crate::journal::block::BlockBuilder;
-use crate::tree::{Frontier, Hash, LEAF, leaf_of};
+use crate::tree::{Frontier, Hash, LEAF};
+
+/// So many bytes of decisions are hashed together at most, but for the last decision: they are still near.
+const HASHED_TOGETHER: usize = 64 << 10;
 
 /// Takes decisions one after the other.
 #[derive(Debug)]
@@ -22,9 +27,18 @@ pub(super) struct Journaling {
     tree: Frontier,
     trees: BTreeMap<BookId, Frontier>,
     other_leaves: Vec<(BookId, Hash)>,
-    /// [`LEAF`] and a decision's canonical bytes; kept for its memory.
-    prefixed: Vec<u8>,
+    unhashed: Unhashed,
     spent: Duration,
+}
+
+/// Decisions that are in blocks and not in the trees yet. Many are hashed at once.
+#[derive(Debug, Default)]
+struct Unhashed {
+    /// [`LEAF`] and the canonical bytes, of each.
+    bytes: Vec<u8>,
+    /// Where each is in them, and of which book it is.
+    parts: Vec<Range<usize>>,
+    books: Vec<BookId>,
 }
 
 /// What a raft entry adds to the journal.
@@ -52,7 +66,7 @@ impl Journaling {
             tree,
             trees,
             other_leaves: Vec::new(),
-            prefixed: Vec::new(),
+            unhashed: Unhashed::default(),
             spent: Duration::ZERO,
         }
     }
@@ -61,29 +75,53 @@ impl Journaling {
     /// If a position does not follow.
     pub(super) fn push_all(&mut self, decisions: &[Arc<Decision>]) {
         let began = Instant::now();
-        decisions.iter().for_each(|decision| self.push(decision));
+        for decision in decisions {
+            self.push(decision);
+            if self.unhashed.bytes.len() >= HASHED_TOGETHER {
+                self.hash();
+            }
+        }
+        self.hash();
         self.spent += began.elapsed();
     }
 
     fn push(&mut self, decision: &Decision) {
-        assert_eq!(decision.position.0, self.tree.size() + 1, "positions are gapless");
-        let mut writer = Writer::from_vec(std::mem::take(&mut self.prefixed));
+        let Unhashed { bytes, parts, books } = &mut self.unhashed;
+        let before = self.tree.size() + u64::try_from(parts.len()).expect("what is in memory can be counted");
+        assert_eq!(decision.position.0, before + 1, "positions are gapless");
+        let start = bytes.len();
+        let mut writer = Writer::from_vec(std::mem::take(bytes));
         writer.byte(LEAF);
         write_decision(decision, &mut writer);
-        self.prefixed = writer.into_vec();
-        let bytes = &self.prefixed[1..];
-        if !self.builder.fits(bytes.len()) {
+        *bytes = writer.into_vec();
+        parts.push(start..bytes.len());
+        books.push(decision.book);
+        let canonical = &bytes[start + 1..];
+        if !self.builder.fits(canonical.len()) {
             let full = std::mem::replace(&mut self.builder, BlockBuilder::new(self.raft_index));
             self.blocks.push(finished(full));
         }
-        self.builder.push(decision, bytes);
-        let leaf = leaf_of(&self.prefixed);
-        self.prefixed.clear();
-        self.tree.push(leaf);
-        match self.trees.get_mut(&decision.book) {
-            Some(tree) => tree.push(leaf),
-            None => self.other_leaves.push((decision.book, leaf)),
+        self.builder.push(decision, canonical);
+    }
+
+    /// What is in blocks comes into the trees.
+    fn hash(&mut self) {
+        let Unhashed { bytes, parts, books } = &mut self.unhashed;
+        let mut leaves = Vec::new();
+        hash_each(bytes, parts, &mut leaves);
+        self.tree.push_all(&leaves);
+        let mut rest = leaves.as_slice();
+        for run in books.chunk_by(BookId::eq) {
+            let (of_book, others) = rest.split_at(run.len());
+            match self.trees.get_mut(&run[0]) {
+                Some(tree) => tree.push_all(of_book),
+                None => self.other_leaves.extend(of_book.iter().map(|leaf| (run[0], *leaf))),
+            }
+            rest = others;
         }
+        bytes.clear();
+        parts.clear();
+        books.clear();
     }
 
     pub(super) fn finish(mut self) -> Journaled {
