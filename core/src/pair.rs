@@ -44,6 +44,8 @@ struct Posted {
 
 impl Posting {
     /// `None` where the line is not plain, or not allowed.
+    // Inlined, as is `write`: what they return is large, and is then not copied from place to place.
+    #[inline(always)]
     fn line(&self, state: &impl Read, side: Side, number: u32, reference: &AccountRef) -> Option<Posted> {
         let account = state.posting_account(self.book, &reference.code, self.currency)?;
         if reference.item.is_some() || account.rules.items == ItemRule::Required {
@@ -72,6 +74,7 @@ impl Posting {
     }
 
     /// Writes a line's balances.
+    #[inline(always)]
     fn write(&self, state: &mut impl Write, posted: Posted) -> Line {
         let Posted { account, side, moved, key, tip, change, at } = posted;
         let control = ControlKey { book: self.book, account, currency: self.currency };

@@ -1,7 +1,7 @@
 //! What a transfer costs below consensus, stage by stage: encoding, decoding, applying, checkpoints. One process, a real
 //! RocksDB in a temporary directory, no HTTP and no raft.
 //!
-//! `scripts/cargo.sh run --release -p partita-storage --example write_path -- [TRANSFERS] [ACCOUNTS] [ordered|random]`
+//! `scripts/cargo.sh run --release -p partita-storage --example write_path -- [TRANSFERS] [ACCOUNTS] [ordered|random] [TRANSFERS OF AN ENTRY]`
 //!
 //! Its time is read where nothing else runs; its instructions, with `valgrind --tool=callgrind`, anywhere.
 
@@ -23,8 +23,6 @@ use partita_storage::state::{Applied, Sealed, StateConfig, open_state};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Commands of one raft entry.
-const ENTRY: usize = 5_000;
 const MEMORY_BYTES: usize = 1 << 30;
 const SECOND: i64 = 1_000_000_000;
 const BEGINNING_S: i64 = 1_790_000_000;
@@ -34,6 +32,7 @@ fn main() {
     let transfers: usize = arguments.next().map_or(1_000_000, |text| text.parse().unwrap());
     let accounts: u64 = arguments.next().map_or(10_000, |text| text.parse().unwrap());
     let random_keys = arguments.next().is_some_and(|order| order == "random");
+    let entry: usize = arguments.next().map_or(5_000, |text| text.parse().unwrap());
     let directory = tempfile::tempdir().unwrap();
     let engine = RocksEngine::open(directory.path(), MEMORY_BYTES).unwrap();
     let config = StateConfig { memory_bytes: MEMORY_BYTES, levels: Levels::OWN };
@@ -65,7 +64,7 @@ fn main() {
     let began = Instant::now();
     while done < transfers {
         let commands: Vec<Command> =
-            (0..ENTRY).map(|place| transfer((done + place) as u64, accounts, random_keys, &mut draw)).collect();
+            (0..entry).map(|place| transfer((done + place) as u64, accounts, random_keys, &mut draw)).collect();
         let at = thread_cpu();
         for command in &commands {
             std::hint::black_box(fingerprint(&command.operation));
@@ -82,9 +81,9 @@ fn main() {
         let at = thread_cpu();
         let answers = applier.apply(next(), commands);
         stages[3] += thread_cpu().saturating_sub(at);
-        assert_eq!(answers.len(), ENTRY);
+        assert_eq!(answers.len(), entry);
         drop(answers);
-        done += ENTRY;
+        done += entry;
         if applier.checkpoint_due() {
             let at = Instant::now();
             while applier.must_wait() {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::applier::Shared;
 use super::charts::SealedCharts;
-use super::entries::{Runs, SealedEntries};
+use super::entries::{Runs, SealedEntries, emptied_run};
 use super::error::StorageError;
 use super::head::{Applied, HEAD_KEY, HeadRecord, STATE_FORMAT, horizon_key};
 use super::journal::Blocks;
@@ -190,12 +190,13 @@ impl<E: TableEngine> Checkpointer<E> {
         }
         let applied = sealed.head.applied.clone();
         // What memory held of it goes only now that the engine has it, and is freed outside the lock.
-        let Forgotten { keys, subaccounts, rest } = self.shared.working.write().settle();
+        let Forgotten { keys, subaccounts, entries, rest } = self.shared.working.write().settle();
         drop((rest, sealed));
-        let (keys, subaccounts) = (emptied(keys), emptied(subaccounts));
+        let (keys, subaccounts, entries) = (emptied(keys), emptied(subaccounts), emptied_run(entries));
         let mut working = self.shared.working.write();
         working.keys.reuse(keys);
         working.subaccounts.reuse(subaccounts);
+        working.entries.reuse(entries);
         Ok(applied)
     }
 }
@@ -204,6 +205,7 @@ impl<E: TableEngine> Checkpointer<E> {
 struct Forgotten {
     keys: Vec<Arc<Rows<(BookId, Key), KeyRecord>>>,
     subaccounts: Vec<Arc<Rows<SubaccountKey, Subaccount>>>,
+    entries: Arc<Runs>,
     rest: Rest,
 }
 
@@ -217,7 +219,6 @@ struct Rest {
     periods: Arc<Sorted<Period>>,
     rates: Arc<Sorted<Rate>>,
     recognitions: Arc<Sorted<Recognised>>,
-    entries: Arc<Runs>,
     holds: Arc<Sorted<Hold>>,
     charges: Arc<Sorted<Charge>>,
     payments: Arc<Sorted<Payment>>,
@@ -236,7 +237,6 @@ impl<E: TableEngine> WorkingSet<E> {
             periods: self.periods.settle(),
             rates: self.rates.settle(),
             recognitions: self.recognitions.settle(),
-            entries: self.entries.settle(),
             holds: self.holds.settle(),
             charges: self.charges.settle(),
             payments: self.payments.settle(),
@@ -244,6 +244,7 @@ impl<E: TableEngine> WorkingSet<E> {
             customers: self.customers.settle(),
             expiries: self.expiries.settle(),
         };
-        Forgotten { keys: self.keys.settle(), subaccounts: self.subaccounts.settle(), rest }
+        let (keys, subaccounts) = (self.keys.settle(), self.subaccounts.settle());
+        Forgotten { keys, subaccounts, entries: self.entries.settle(), rest }
     }
 }

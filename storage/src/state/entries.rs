@@ -34,8 +34,8 @@ fn place(first: EntryNumber, number: EntryNumber) -> Option<usize> {
 pub(super) struct Runs {
     runs: BTreeMap<BookId, Run>,
     apart: BTreeMap<Key, EntryRecord>,
-    /// What a run takes room for.
-    room: usize,
+    /// An empty list with room for the first run.
+    spare: Vec<EntryRecord>,
 }
 
 #[derive(Debug)]
@@ -54,9 +54,10 @@ impl Runs {
     }
 
     /// Whether it is new here.
+    #[inline(always)]
     fn put(&mut self, (book, number): Key, record: EntryRecord) -> bool {
-        let room = self.room;
-        let run = self.runs.entry(book).or_insert_with(|| Run { first: number, records: Vec::with_capacity(room) });
+        let spare = &mut self.spare;
+        let run = self.runs.entry(book).or_insert_with(|| Run { first: number, records: std::mem::take(spare) });
         match place(run.first, number) {
             None => return self.apart.insert((book, number), record).is_none(),
             Some(place) if place < run.records.len() => {
@@ -75,13 +76,9 @@ impl Runs {
         true
     }
 
-    /// Without anything in it. Generations are much alike: where one book is all there is, its run need not grow again.
-    fn emptied(&self) -> Self {
-        let room = match self.runs.len() {
-            1 => self.runs.values().map(|run| run.records.len()).sum(),
-            _ => 0,
-        };
-        Self { room, ..Self::default() }
+    /// How many records the longest run has.
+    fn longest(&self) -> usize {
+        self.runs.values().map(|run| run.records.len()).max().unwrap_or(0)
     }
 
     fn pages(&self) -> BTreeMap<Key, Vec<(EntryNumber, EntryRecord)>> {
@@ -96,6 +93,14 @@ impl Runs {
         }
         pages
     }
+}
+
+/// Drops what was forgotten, all but the memory of its longest run.
+pub(super) fn emptied_run(forgotten: Arc<Runs>) -> Vec<EntryRecord> {
+    let runs = Arc::into_inner(forgotten).map(|forgotten| forgotten.runs).unwrap_or_default();
+    let mut records = runs.into_values().map(|run| run.records).max_by_key(Vec::len).unwrap_or_default();
+    records.clear();
+    records
 }
 
 /// What is on its way to the disk.
@@ -146,6 +151,8 @@ pub(super) struct EntryTable {
     current: Runs,
     sealed: Option<Arc<Runs>>,
     settled: Arc<Runs>,
+    /// An empty list with the memory of a forgotten run, for the next generation.
+    spare: Vec<EntryRecord>,
 }
 
 impl EntryTable {
@@ -192,14 +199,17 @@ impl EntryTable {
     }
 
     /// Returns by how many bytes memory grew.
+    #[inline(always)]
     pub(super) fn put(&mut self, key: Key, record: EntryRecord) -> usize {
         if self.current.put(key, record) { size_of::<EntryRecord>() } else { 0 }
     }
 
     pub(super) fn seal(&mut self) -> SealedEntries {
         assert!(self.sealed.is_none(), "one checkpoint at a time");
-        let empty = self.current.emptied();
-        let changes = Arc::new(std::mem::replace(&mut self.current, empty));
+        let mut spare = std::mem::take(&mut self.spare);
+        // Generations are much alike: the next one's run need not grow again.
+        spare.reserve(self.current.longest());
+        let changes = Arc::new(std::mem::replace(&mut self.current, Runs { spare, ..Runs::default() }));
         self.sealed = Some(Arc::clone(&changes));
         SealedEntries(changes)
     }
@@ -208,6 +218,12 @@ impl EntryTable {
     pub(super) fn settle(&mut self) -> Arc<Runs> {
         let sealed = self.sealed.take().expect("settle follows seal");
         std::mem::replace(&mut self.settled, sealed)
+    }
+
+    /// Takes the memory of a forgotten run for the next generation: it costs less than new memory.
+    pub(super) fn reuse(&mut self, empty: Vec<EntryRecord>) {
+        assert!(empty.is_empty(), "no record comes back");
+        self.spare = empty;
     }
 }
 
@@ -281,7 +297,9 @@ mod tests {
                         }
                     }
                     Step::Settle if is_written => {
-                        table.settle();
+                        drop(sealed.take());
+                        let forgotten = table.settle();
+                        table.reuse(emptied_run(forgotten));
                         (sealed, is_written) = (None, false);
                     }
                     Step::Seal | Step::Settle => {}

@@ -103,9 +103,10 @@ pub(super) fn touch<E: TableEngine>(working: &WorkingSet<E>, commands: &[Command
         for command in commands {
             named.add_operation(working, command.book, &command.operation);
         }
-        // One member at either end, and one between.
+        // One member at either end, and between them the roots, which a long chain has elsewhere.
         working.subaccounts.touch(&named.subaccounts, |Subaccount { sums, chain, greatest_date }| {
-            u64::from(sums.debits.leading_zeros()) ^ chain.postings() ^ u64::from(greatest_date.is_some())
+            let newest = chain.newest().map_or(0, |posting| posting.position.0);
+            u64::from(sums.debits.leading_zeros()) ^ newest ^ u64::from(greatest_date.is_some())
         });
     }
 }
