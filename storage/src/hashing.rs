@@ -40,7 +40,7 @@ const SCHEDULE: [[usize; 16]; 7] = {
     }
     schedule
 };
-/// The 64 bytes that end after n of its ones leave n bytes of a block.
+/// From place 64 − n on it begins with n ones: as a mask, its next 64 bytes leave the first n of a block.
 const ONES_AND_ZEROS: [u8; 2 * BLOCK_BYTES] = {
     let mut mask = [0; 2 * BLOCK_BYTES];
     let mut place = 0;
